@@ -1,0 +1,113 @@
+import type { Clock, Timer } from './clock.js';
+
+/** A submission that waits for room in a full queue. */
+export interface Producer {
+  /** Submits what there is room for. @returns whether nothing of it is left */
+  proceed(room: number): boolean;
+  /** The process shuts down: nothing more of it will be taken. */
+  refuse(): void;
+}
+
+/** What admission asks of the queue that it guards. */
+export interface AdmittedQueue {
+  /** Items that wait or are delayed: what the bound counts. */
+  readonly held: number;
+  /** Items that wait. */
+  readonly waiting: number;
+  /** Items that run. */
+  readonly running: number;
+  /** Items that have ended, ever. */
+  readonly ended: number;
+}
+
+/** Items that one producer may submit before the next has its turn. */
+const TURN = 1_024;
+
+/** How long a full queue may stand still before it is taken for a deadlock, in milliseconds. */
+const STANDSTILL_MS = 1_000;
+
+/**
+ * Keeps a work queue within its bound: producers wait in line for room and are let in one after another.
+ *
+ * Handlers that submit to their own full type wait for room that only they could make. A full queue of which
+ * nothing ended for a second, while items run, therefore admits up to a second bound, twice the first.
+ */
+export class Admission {
+  /** Producers that wait. A field, as it is read for each item that is taken. */
+  waitingProducers = 0;
+  private readonly line: Producer[] = [];
+  private readonly lowWater: number;
+  private watch: Timer | undefined = undefined;
+
+  constructor(
+    private readonly queue: AdmittedQueue,
+    private readonly maxQueueSize: number,
+    private readonly maxWaitingProducers: number,
+    private readonly clock: Clock,
+  ) {
+    // Letting in a few at each single item would make the producers' turns cost more than the items.
+    this.lowWater = maxQueueSize - Math.min(TURN, Math.ceil(maxQueueSize / 2));
+  }
+
+  /** Items that may be submitted now; 0 while others wait in line. */
+  get room(): number {
+    return this.waitingProducers > 0 ? 0 : Math.max(0, this.maxQueueSize - this.queue.held);
+  }
+
+  get lineIsFull(): boolean {
+    return this.waitingProducers >= this.maxWaitingProducers;
+  }
+
+  /** Puts `producer` at the end of the line. */
+  join(producer: Producer): void {
+    this.line.push(producer);
+    this.waitingProducers = this.line.length;
+    this.watch ??= this.watchStandstill();
+  }
+
+  /** Takes `producer` out of the line. */
+  leave(producer: Producer): void {
+    const place = this.line.indexOf(producer);
+    if (place !== -1) this.line.splice(place, 1);
+    this.lineChanged();
+  }
+
+  /** To be called when items have left the queue. */
+  roomMade(): void {
+    const { held, waiting } = this.queue;
+    // A queue full of delayed items may never fall to the low water; its workers must not go hungry for that.
+    if (held <= this.lowWater || waiting === 0) this.letIn(this.maxQueueSize);
+  }
+
+  /** Turns everybody away. */
+  close(): void {
+    for (const producer of this.line.splice(0)) producer.refuse();
+    this.lineChanged();
+  }
+
+  private letIn(bound: number): void {
+    while (this.line.length > 0) {
+      const room = bound - this.queue.held;
+      if (room <= 0) break;
+      const producer = this.line.shift()!;
+      if (!producer.proceed(Math.min(TURN, room))) this.line.push(producer);
+    }
+    this.lineChanged();
+  }
+
+  private lineChanged(): void {
+    this.waitingProducers = this.line.length;
+    if (this.waitingProducers > 0) return;
+    this.watch?.cancel();
+    this.watch = undefined;
+  }
+
+  private watchStandstill(): Timer {
+    const { ended } = this.queue;
+    return this.clock.setTimer(() => {
+      this.watch = undefined;
+      if (this.queue.ended === ended && this.queue.running > 0) this.letIn(2 * this.maxQueueSize);
+      if (this.waitingProducers > 0) this.watch = this.watchStandstill();
+    }, STANDSTILL_MS);
+  }
+}

@@ -1,0 +1,154 @@
+import { describe } from './describe.js';
+
+/** Every error that this package throws on purpose extends this one; `code` is stable across versions. */
+export abstract class BackgroundWorkerError extends Error {
+  abstract readonly code: string;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** One or more options are wrong. `problems` has a line for each: its path, what was expected, what came. */
+export class InvalidOptionsError extends BackgroundWorkerError {
+  readonly code = 'INVALID_OPTIONS';
+
+  constructor(
+    readonly subject: string,
+    readonly problems: readonly string[],
+  ) {
+    super(
+      `${subject}: ${problems.length === 1 ? '' : `${problems.length} wrong options: `}${problems.join('; ')}`,
+    );
+  }
+}
+
+/** No worker is registered under the type. `knownTypes` lists the registered ones. */
+export class UnknownWorkerTypeError extends BackgroundWorkerError {
+  readonly code = 'UNKNOWN_WORKER_TYPE';
+
+  constructor(
+    readonly type: unknown,
+    readonly knownTypes: readonly string[],
+  ) {
+    const known = knownTypes.length === 0 ? 'none is registered' : `known types: ${knownTypes.join(', ')}`;
+    super(`Unknown worker type ${describe(type)}; ${known}`);
+  }
+}
+
+/** The type has been registered before. */
+export class DuplicateWorkerTypeError extends BackgroundWorkerError {
+  readonly code = 'DUPLICATE_WORKER_TYPE';
+
+  constructor(readonly type: string) {
+    super(`Worker type ${describe(type)} is registered already; a type has one worker class`);
+  }
+}
+
+/** The class that a worker type stands for can't process anything. */
+export class InvalidWorkerError extends BackgroundWorkerError {
+  readonly code = 'INVALID_WORKER';
+
+  constructor(
+    readonly type: string,
+    problem: string,
+  ) {
+    super(`Worker of type ${describe(type)}: ${problem}`);
+  }
+}
+
+/** The process is shutting down or has been closed, and takes no more work. */
+export class ProcessClosedError extends BackgroundWorkerError {
+  readonly code = 'PROCESS_CLOSED';
+
+  constructor(operation: string) {
+    super(`${operation}: the worker process is shutting down and takes no more work`);
+  }
+}
+
+/**
+ * The work queue is full, and as many producers as may wait for room are waiting already: the caller submits
+ * without awaiting, or more callers submit at once than `maxWaitingProducers` allows.
+ */
+export class QueueFullError extends BackgroundWorkerError {
+  readonly code = 'QUEUE_FULL';
+
+  constructor(
+    readonly type: string,
+    readonly maxQueueSize: number,
+    readonly maxWaitingProducers: number,
+  ) {
+    super(
+      `Work queue of ${describe(type)} is full (maxQueueSize ${maxQueueSize}) and ${maxWaitingProducers} producers ` +
+        `wait for room already (maxWaitingProducers): await distributeWork(), or raise one of the two`,
+    );
+  }
+}
+
+/** The attempt ran longer than `timeoutMs`. Counts as a failed attempt; the reason of the abort signal. */
+export class TimeLimitError extends BackgroundWorkerError {
+  readonly code = 'TIME_LIMIT';
+
+  constructor(
+    readonly type: string,
+    readonly timeoutMs: number,
+  ) {
+    super(`Attempt of ${describe(type)} passed its time limit of ${timeoutMs} ms`);
+  }
+}
+
+/** The job of the running item was cancelled. The reason of the abort signal. */
+export class JobCancelledError extends BackgroundWorkerError {
+  readonly code = 'JOB_CANCELLED';
+
+  constructor(readonly jobId: string) {
+    super(`Job ${jobId} was cancelled`);
+  }
+}
+
+/** The process shuts down and its time to finish is over. The reason of the abort signal. */
+export class ShutdownError extends BackgroundWorkerError {
+  readonly code = 'SHUTDOWN';
+
+  constructor() {
+    super('The worker process is shutting down');
+  }
+}
+
+/** What a handler threw was not an Error; `thrown` is the value itself. */
+export class NonErrorThrownError extends BackgroundWorkerError {
+  readonly code = 'NON_ERROR_THROWN';
+
+  constructor(readonly thrown: unknown) {
+    super(`Expected an Error to be thrown, got ${describe(thrown)}`);
+  }
+}
+
+/**
+ * Thrown by a handler (or passed to `context.fail`) when the item can never succeed: it becomes a dead letter
+ * at once, whatever its retry limit.
+ */
+export class UnrecoverableError extends BackgroundWorkerError {
+  readonly code: string = 'UNRECOVERABLE';
+}
+
+/**
+ * Thrown by a handler (or passed to `context.fail`) to be run again after a delay of its own choice, in place of
+ * the backoff. It counts as an attempt like any other failure.
+ */
+export class RetryLaterError extends BackgroundWorkerError {
+  readonly code = 'RETRY_LATER';
+
+  constructor(
+    /** Milliseconds until the next attempt, 0 or more. */
+    readonly delayMs: number,
+    message = `Retry asked for in ${delayMs} ms`,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    if (!Number.isFinite(delayMs) || delayMs < 0) {
+      throw new RangeError(`RetryLaterError: expected delayMs to be 0 or more, got ${describe(delayMs)}`);
+    }
+  }
+}

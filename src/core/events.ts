@@ -1,0 +1,108 @@
+import type { DeadLetter } from './dead-letters.js';
+import type { Job } from './job.js';
+
+/** Why no item of a worker type is started. */
+export type PauseReason =
+  /** `pause(type)` was called. */
+  | 'requested'
+  /** `maxDeadLetters` is reached: redrive or discard some. */
+  | 'dead-letters-full'
+  /** `maxAbandoned` handlers run on after their time limit. */
+  | 'too-many-abandoned';
+
+/** Why a worker type's number of workers changes. */
+export type ScaleReason =
+  /** The scaling policy, asked for this queue size. */
+  | 'queue-size'
+  /** It wants more, but other types want slots as well. */
+  | 'shared-slots'
+  /** It has nothing to do. */
+  | 'idle'
+  /** It is paused. */
+  | 'paused'
+  /** `addWorker` or `removeWorker` was called. */
+  | 'requested'
+  /** The process shuts down. */
+  | 'shutdown';
+
+/** An item that a shutdown could not finish. */
+export interface UnfinishedItem {
+  readonly id: string;
+  readonly type: string;
+  readonly jobId: string;
+  readonly index: number;
+  readonly payload: unknown;
+  /** Attempts that have failed. */
+  readonly attempts: number;
+}
+
+/** Everything that a worker process tells, by name. */
+export interface WorkerProcessEvents {
+  /** A worker type's number of workers changed its target. */
+  scaled: { type: string; from: number; to: number; reason: ScaleReason; queueSize: number };
+  /** An attempt failed, and the item will run again. */
+  retry: { type: string; itemId: string; attempt: number; delayMs: number; error: Error };
+  /** An item became a dead letter. */
+  deadLetter: DeadLetter;
+  /** A handler passed its time limit; its worker was replaced. `abandoned` handlers of the type still run. */
+  workerRetired: { type: string; itemIds: readonly string[]; timeoutMs: number; abandoned: number };
+  /** A worker could not be made, or its `onStart` or `onStop` threw. `retryInMs` says when the next is tried. */
+  workerFailed: { type: string; during: 'start' | 'stop'; error: Error; retryInMs: number | undefined };
+  paused: { type: string; reason: PauseReason };
+  resumed: { type: string; reason: PauseReason };
+  /** Every item of a job has ended. Not told of jobs of one item that nobody asked to track. */
+  jobFinished: Job;
+  /** One attempt (of an item, or of a batch of `count`) ended. Timing each costs speed, and is done only while somebody listens. */
+  attempt: { type: string; count: number; durationMs: number; outcome: 'completed' | 'failed' };
+  /** A handler reported its progress. */
+  progress: { type: string; itemId: string; progress: unknown };
+  /** A shutdown left items unfinished, and no `onUnfinished` took them. */
+  unfinished: { items: readonly UnfinishedItem[] };
+  /** A listener of one of these events threw. */
+  listenerFailed: { event: string; error: Error };
+}
+
+export type EventName = keyof WorkerProcessEvents;
+export type Listener<Name extends EventName> = (event: WorkerProcessEvents[Name]) => void;
+
+/**
+ * The listeners of a worker process. Not Node's EventEmitter: a listener that throws must not end a worker's loop,
+ * and whether anybody listens is asked for every item.
+ */
+export class EventChannel {
+  private readonly listeners = new Map<EventName, readonly Listener<EventName>[]>();
+  /** Whether attempts are listened to. A field, as it is read for each item. */
+  timesAttempts = false;
+
+  /** Calls `listener` at each event of the name. @returns a function that ends this */
+  on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
+    const added = listener as Listener<EventName>;
+    this.replace(name, [...(this.listeners.get(name) ?? []), added]);
+    return () =>
+      this.replace(
+        name,
+        (this.listeners.get(name) ?? []).filter((other) => other !== added),
+      );
+  }
+
+  has(name: EventName): boolean {
+    return this.listeners.has(name);
+  }
+
+  emit<Name extends EventName>(name: Name, event: WorkerProcessEvents[Name]): void {
+    for (const listener of this.listeners.get(name) ?? []) {
+      try {
+        (listener as Listener<Name>)(event);
+      } catch (error) {
+        // A failing listener of failing listeners has nobody left to tell.
+        if (name !== 'listenerFailed') this.emit('listenerFailed', { event: name, error: error as Error });
+      }
+    }
+  }
+
+  private replace(name: EventName, listeners: readonly Listener<EventName>[]): void {
+    if (listeners.length === 0) this.listeners.delete(name);
+    else this.listeners.set(name, listeners);
+    this.timesAttempts = this.listeners.has('attempt');
+  }
+}

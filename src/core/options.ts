@@ -1,0 +1,219 @@
+import type { Clock } from './clock.js';
+import { systemClock } from './clock.js';
+import type { UnfinishedItem } from './events.js';
+import {
+  boolean,
+  duration,
+  findProblems,
+  func,
+  given,
+  number,
+  refuseProblems,
+  wholeNumber,
+  type Rules,
+} from './option-rules.js';
+import type { RetryPolicy } from './retry-policy.js';
+import { thresholdScaling, type ScalingPolicy } from './scaling-policy.js';
+
+/** How one worker type works. Every option may be set for all types (process options) and for one. */
+export interface WorkerTypeOptions {
+  /** Most workers of the type at a time, 1 or more. Default: the process's `maxConcurrency`. */
+  readonly maxConcurrency: number;
+  /** Workers that stay when there is nothing to do. Default 0: none. */
+  readonly minWorkers: number;
+  /** Items for each worker: at n × `scalingThreshold` items there are n workers. Default 10. */
+  readonly scalingThreshold: number;
+  /** Milliseconds for which fewer workers must be wanted before some are taken away. 0: at once. Default 1,000. */
+  readonly scaleDownDelayMs: number;
+  /** How many workers a queue wants. Default `thresholdScaling`. */
+  readonly scalingPolicy: ScalingPolicy;
+  /** Items that may wait, delayed ones included, 1 or more; further ones make their producer wait. Default 100,000. */
+  readonly maxQueueSize: number;
+  /** Submissions that may wait for room at a time; a further one rejects with `QueueFullError`. Default 10,000. */
+  readonly maxWaitingProducers: number;
+  /** Items that `processBatch` is given at the most, 1 or more. Default 100. Of no use to `processItem`. */
+  readonly batchSize: number;
+  /**
+   * Milliseconds that an attempt may take. Beyond, it is aborted and counts as failed, and its worker is replaced.
+   * 0: no limit. Default 60,000. Kept to within an eighth; never early.
+   */
+  readonly timeoutMs: number;
+  /** Milliseconds without work after which a worker above `minWorkers` ends. 0: at once. Default 10,000. */
+  readonly idleTimeoutMs: number;
+  /** What happens to a failed item. */
+  readonly retry: RetryPolicy;
+  /** Dead letters that are kept, 1 or more; at this number the type pauses until some are redriven or discarded. Default 10,000. */
+  readonly maxDeadLetters: number;
+  /**
+   * Handlers that may still run after their time limit, 0 or more; beyond this number the type pauses until some
+   * return. Default: `maxConcurrency`.
+   */
+  readonly maxAbandoned: number;
+}
+
+/** `WorkerTypeOptions` as a user gives them: all may be left out. */
+export type WorkerTypeOptionsInput = Partial<Omit<WorkerTypeOptions, 'retry'>> & {
+  readonly retry?: Partial<RetryPolicy>;
+};
+
+/** Options of a worker process as a user gives them. Those of a worker type are the defaults for all types. */
+export interface WorkerProcessOptionsInput extends Omit<WorkerTypeOptionsInput, 'maxConcurrency'> {
+  /** Most workers at a time over all types, 1 or more. Default 10. */
+  readonly maxConcurrency?: number;
+  /** Milliseconds in which `shutdown` lets work finish before it aborts what still runs. 0: aborts at once. Default 20,000. */
+  readonly shutdownTimeoutMs?: number;
+  /** Milliseconds that an aborted handler has to return before it is left alone. Default 1,000. */
+  readonly abortGraceMs?: number;
+  /** Whether a shutdown works off the queues as well, or only lets running items finish. Default true. */
+  readonly drainOnShutdown?: boolean;
+  /** Is given what a shutdown could not finish; the shutdown waits for it. */
+  readonly onUnfinished?: (items: readonly UnfinishedItem[]) => void | Promise<void>;
+  /** Source of time. Default: the machine's. For tests. */
+  readonly clock?: Clock;
+  /** Source of chance, numbers in [0, 1). Default `Math.random`. For tests. */
+  readonly random?: () => number;
+}
+
+/** Options of a worker process, complete. */
+export interface WorkerProcessOptions {
+  readonly maxConcurrency: number;
+  readonly shutdownTimeoutMs: number;
+  readonly abortGraceMs: number;
+  readonly drainOnShutdown: boolean;
+  readonly onUnfinished: ((items: readonly UnfinishedItem[]) => void | Promise<void>) | undefined;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** What a worker type is given where it says nothing. */
+  readonly typeDefaults: WorkerTypeOptionsInput;
+}
+
+const DEFAULT_RETRY: RetryPolicy = Object.freeze({
+  limit: 3,
+  backoffMs: 1_000,
+  factor: 2,
+  maxBackoffMs: 60_000,
+  jitter: 0.2,
+  retryable: () => true,
+});
+
+const retryRules: Rules<RetryPolicy> = {
+  limit: wholeNumber(0),
+  backoffMs: duration,
+  factor: number(1),
+  maxBackoffMs: duration,
+  jitter: number(0, 1),
+  retryable: func,
+};
+
+const typeRules: Rules<WorkerTypeOptions> = {
+  maxConcurrency: wholeNumber(1),
+  minWorkers: wholeNumber(0),
+  scalingThreshold: wholeNumber(1),
+  scaleDownDelayMs: duration,
+  scalingPolicy: func,
+  maxQueueSize: wholeNumber(1),
+  maxWaitingProducers: wholeNumber(1),
+  batchSize: wholeNumber(1),
+  timeoutMs: duration,
+  idleTimeoutMs: duration,
+  retry: () => undefined,
+  maxDeadLetters: wholeNumber(1),
+  maxAbandoned: wholeNumber(0),
+};
+
+const processRules: Rules<WorkerProcessOptionsInput> = {
+  ...typeRules,
+  shutdownTimeoutMs: duration,
+  abortGraceMs: duration,
+  drainOnShutdown: boolean,
+  onUnfinished: func,
+  clock: (value) => (typeof value === 'object' && value !== null ? undefined : 'expected a Clock'),
+  random: func,
+};
+
+/** The names of the options that a worker type takes. */
+export const workerTypeOptionNames: readonly string[] = Object.keys(typeRules);
+
+/** The problems of a worker type's options, a line each. */
+export function findTypeOptionProblems(options: WorkerTypeOptionsInput, path = ''): string[] {
+  return [...findProblems(options, typeRules, path), ...findRetryProblems(options.retry, path)];
+}
+
+/** The problems of a process's options, a line each. */
+export function findProcessOptionProblems(options: WorkerProcessOptionsInput): string[] {
+  const problems = [...findProblems(options, processRules), ...findRetryProblems(options.retry, '')];
+  return problems.length > 0
+    ? problems
+    : findConflicts({ ...options, maxConcurrency: options.maxConcurrency ?? 10 });
+}
+
+function findRetryProblems(retry: unknown, path: string): string[] {
+  return retry === undefined ? [] : findProblems(retry, retryRules, `${path}retry.`);
+}
+
+function findConflicts(options: { minWorkers?: number; maxConcurrency: number }): string[] {
+  const { minWorkers = 0, maxConcurrency } = options;
+  return minWorkers > maxConcurrency
+    ? [`minWorkers: expected at most maxConcurrency (${maxConcurrency}), got ${minWorkers}`]
+    : [];
+}
+
+/** @throws InvalidOptionsError that names every wrong option */
+export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): WorkerProcessOptions {
+  refuseProblems('Worker process', findProcessOptionProblems(input));
+  const {
+    maxConcurrency = 10,
+    shutdownTimeoutMs = 20_000,
+    abortGraceMs = 1_000,
+    drainOnShutdown = true,
+    onUnfinished,
+    clock = systemClock,
+    random = Math.random,
+    ...typeDefaults
+  } = input;
+  return Object.freeze({
+    maxConcurrency,
+    shutdownTimeoutMs,
+    abortGraceMs,
+    drainOnShutdown,
+    onUnfinished,
+    clock,
+    random,
+    typeDefaults,
+  });
+}
+
+/**
+ * The options of one worker type: what it says, else what the process says for all, else the default.
+ *
+ * @throws InvalidOptionsError that names every wrong option
+ */
+export function resolveTypeOptions(
+  type: string,
+  input: WorkerTypeOptionsInput,
+  process: WorkerProcessOptions,
+): WorkerTypeOptions {
+  const subject = `Worker type ${JSON.stringify(type)}`;
+  refuseProblems(subject, findTypeOptionProblems(input));
+  const defaults = process.typeDefaults;
+  const maxConcurrency = Math.min(input.maxConcurrency ?? process.maxConcurrency, process.maxConcurrency);
+  const options: WorkerTypeOptions = {
+    minWorkers: 0,
+    scalingThreshold: 10,
+    scaleDownDelayMs: 1_000,
+    scalingPolicy: thresholdScaling,
+    maxQueueSize: 100_000,
+    maxWaitingProducers: 10_000,
+    batchSize: 100,
+    timeoutMs: 60_000,
+    idleTimeoutMs: 10_000,
+    maxDeadLetters: 10_000,
+    maxAbandoned: maxConcurrency,
+    ...given(defaults),
+    ...given(input),
+    maxConcurrency,
+    retry: Object.freeze({ ...DEFAULT_RETRY, ...given(defaults.retry ?? {}), ...given(input.retry ?? {}) }),
+  };
+  refuseProblems(subject, findConflicts(options));
+  return Object.freeze(options);
+}

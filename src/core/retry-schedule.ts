@@ -1,0 +1,64 @@
+import type { Clock, Timer } from './clock.js';
+import { DelayedItems } from './delayed-items.js';
+import type { Envelope } from './run.js';
+
+/** Delayed items with the one timer that brings them back when they are due. */
+export class RetrySchedule {
+  private readonly items = new DelayedItems();
+  private timer: Timer | undefined = undefined;
+  private timerDueMs = Infinity;
+
+  /** @param release is given what is due; called for all items of a moment before `released` */
+  constructor(
+    private readonly clock: Clock,
+    private readonly release: (envelope: Envelope) => void,
+    private readonly released: () => void,
+  ) {}
+
+  get size(): number {
+    return this.items.size;
+  }
+
+  /** When the next item is due, in milliseconds of the clock; undefined when none is delayed. */
+  get nextDueMs(): number | undefined {
+    return this.items.nextDueMs;
+  }
+
+  add(envelope: Envelope, delayMs: number): void {
+    this.items.add(envelope, this.clock.now() + delayMs);
+    this.arm();
+  }
+
+  /** Releases all items, whenever they are due. @returns how many */
+  releaseAll(): number {
+    const count = this.items.size;
+    this.timer?.cancel();
+    this.timer = undefined;
+    this.timerDueMs = Infinity;
+    this.items.takeAll(this.release);
+    if (count > 0) this.released();
+    return count;
+  }
+
+  /** Removes the items that `belongs` is true of. @returns how many */
+  remove(belongs: (envelope: Envelope) => boolean): number {
+    return this.items.remove(belongs);
+  }
+
+  private arm(): void {
+    const dueMs = this.items.nextDueMs;
+    if (dueMs === undefined || dueMs >= this.timerDueMs) return;
+    this.timer?.cancel();
+    this.timerDueMs = dueMs;
+    this.timer = this.clock.setTimer(() => this.releaseDue(), Math.max(0, dueMs - this.clock.now()));
+  }
+
+  private releaseDue(): void {
+    this.timer = undefined;
+    this.timerDueMs = Infinity;
+    const before = this.items.size;
+    this.items.takeDue(this.clock.now(), this.release);
+    if (this.items.size < before) this.released();
+    this.arm();
+  }
+}

@@ -1,0 +1,157 @@
+import type { Clock } from './clock.js';
+import { toError } from './to-error.js';
+import type { EventChannel } from './events.js';
+import type { Job } from './job.js';
+import type { TimeSlices } from './time-slices.js';
+import type { Worker } from './worker.js';
+import type { Workload } from './workload.js';
+
+/** The share of the pool that a runner belongs to. */
+export interface RunnerHome {
+  /** Runners that have not been told to end. */
+  readonly active: number;
+  /** Runners that there shall be. Compared with `active` between items, so that a surplus runner ends by itself. */
+  readonly target: number;
+  runnerReady(runner: Runner): void;
+  runnerParked(runner: Runner): void;
+  /** The runner ends because there is one too many. */
+  runnerLeaves(runner: Runner): void;
+  attemptTimed(durationMs: number, count: number, outcome: 'completed' | 'failed'): void;
+}
+
+/** What all runners of a type share. */
+export interface RunnerSetting {
+  readonly workload: Workload;
+  readonly home: RunnerHome;
+  readonly slices: TimeSlices;
+  readonly events: EventChannel;
+  readonly clock: Clock;
+}
+
+/**
+ * One place in the worker pool: makes its worker, gives it one piece of work after another, parks while there is
+ * none, and stops it. Subclasses say what a piece is.
+ *
+ * ```
+ * starting ─► working ⇄ parked ─► stopping ─► gone
+ *                 └─► retired (past its time limit: settled by the watch, its handler runs on unheeded) ─► gone
+ * ```
+ */
+export abstract class Runner {
+  /** Whether a handler holds work that has not been settled. */
+  holding = false;
+  /** Attempts begun; tells the watch of time limits one attempt from the next. */
+  sequence = 0;
+  /** Set when the time limit took the work away: what the handler does from then on counts for nothing. */
+  retired = false;
+  /** Since when it is parked, in milliseconds of the clock. */
+  parkedSinceMs = 0;
+  /** For the watch of time limits: the attempt it last saw, and for how long. */
+  readonly watched = { sequence: -1, forMs: 0 };
+  private dismissed = false;
+  private timedSlice = -1;
+  private wakeUp: (() => void) | undefined = undefined;
+
+  constructor(protected readonly setting: RunnerSetting) {}
+
+  /**
+   * The life of the runner. Resolves when it is gone.
+   *
+   * @returns what went wrong, if its worker could not be made, started or stopped
+   */
+  async live(
+    create: () => Worker<never> | Promise<Worker<never>>,
+  ): Promise<{ during: 'start' | 'stop'; error: Error } | undefined> {
+    let worker: Worker<never>;
+    try {
+      const made = create();
+      worker = made instanceof Promise ? await made : made;
+      this.adopt(worker);
+      if (worker.onStart !== undefined) await worker.onStart();
+    } catch (error) {
+      return { during: 'start', error: toError(error) };
+    }
+    this.setting.home.runnerReady(this);
+    await this.work(worker);
+    try {
+      if (worker.onStop !== undefined) await worker.onStop();
+      return undefined;
+    } catch (error) {
+      return { during: 'stop', error: toError(error) };
+    }
+  }
+
+  /** Looks at the worker before its first item. @throws InvalidWorkerError when it can't work */
+  protected abstract adopt(worker: Worker<never>): void;
+
+  /** Works until the runner shall end. */
+  protected abstract work(worker: Worker<never>): Promise<void>;
+
+  /** Aborts the signal of the held work; of `job` only, when it is given. */
+  abstract abort(reason: Error, job?: Job): void;
+
+  /** Settles the held work as failed, in place of the handler. @returns the ids of its items */
+  protected abstract failHeld(error: Error): string[];
+
+  /** Takes the held work away from a handler that will not be waited for. @returns the ids of its items */
+  retire(error: Error): string[] {
+    this.retired = true;
+    this.abort(error);
+    return this.failHeld(error);
+  }
+
+  /** Makes a parked runner look for work. */
+  wake(): void {
+    this.wakeUp?.();
+  }
+
+  /** Ends the runner as soon as it holds nothing. */
+  dismiss(): void {
+    this.dismissed = true;
+    this.wake();
+  }
+
+  /** Whether to go on, asked between two pieces of work. */
+  protected stays(): boolean {
+    if (this.dismissed) return false;
+    const { home } = this.setting;
+    if (home.active <= home.target) return true;
+    home.runnerLeaves(this);
+    return false;
+  }
+
+  /** Waits until there may be work. */
+  protected async park(): Promise<void> {
+    this.parkedSinceMs = this.setting.clock.now();
+    const woken = new Promise<void>((resolve) => (this.wakeUp = resolve));
+    this.setting.home.runnerParked(this);
+    await woken;
+    this.wakeUp = undefined;
+  }
+
+  /**
+   * The time, if this attempt is one to be timed, else -1. Reading the clock twice for each item would cost more than a
+   * small item, so only the first attempt of each slice is timed unless somebody listens.
+   */
+  protected startTiming(): number {
+    const { slices, events, clock } = this.setting;
+    if (this.timedSlice === slices.current && !events.timesAttempts) return -1;
+    this.timedSlice = slices.current;
+    return clock.now();
+  }
+
+  protected endTiming(startedMs: number, count: number, outcome: 'completed' | 'failed'): void {
+    this.setting.home.attemptTimed(this.setting.clock.now() - startedMs, count, outcome);
+  }
+
+  protected readonly tellProgress = (itemId: string, progress: unknown): void => {
+    this.setting.events.emit('progress', { type: this.setting.workload.type, itemId, progress });
+  };
+}
+
+/** Whether `value` has to be awaited. Awaiting anything else would cost a turn of the microtask queue. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
+}

@@ -1,0 +1,85 @@
+import type { Producer } from './admission.js';
+import { toError } from './to-error.js';
+import type { Job } from './job.js';
+import { isThenable } from './runner.js';
+import type { TimeSlices } from './time-slices.js';
+import type { Workload } from './workload.js';
+
+/**
+ * Reads a job's source, an item at a time, and never further than there is room: an item is asked for when the one
+ * before is in the queue.
+ */
+export class StreamProducer implements Producer {
+  /** Resolves when the source is read no more. Never rejects. */
+  readonly ended: Promise<void>;
+  private pending: unknown = undefined;
+  private letIn: (() => void) | undefined = undefined;
+  private stopped = false;
+
+  constructor(
+    private readonly workload: Workload,
+    readonly job: Job,
+    private readonly iterator: Iterator<unknown> | AsyncIterator<unknown>,
+    private readonly slices: TimeSlices,
+  ) {
+    this.ended = this.read();
+  }
+
+  /**
+   * Stops reading and tells the source so. An item that was read before is still taken in, as it may not be had from
+   * its source again; unless its job is cancelled.
+   */
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    if (this.letIn !== undefined) {
+      this.workload.stopWaitingForRoom(this);
+      this.proceed();
+    }
+    void this.close();
+  }
+
+  proceed(): boolean {
+    if (!this.job.isCancelled) this.workload.admit(this.job, this.pending);
+    this.letIn!();
+    return true;
+  }
+
+  refuse(): void {
+    this.stop();
+  }
+
+  private async read(): Promise<void> {
+    try {
+      while (!this.stopped) {
+        let next = this.iterator.next();
+        if (isThenable(next)) next = await next;
+        if (next.done === true || this.job.isCancelled) break;
+        if (this.stopped) this.workload.admit(this.job, next.value);
+        else if (!this.workload.submit(this.job, next.value)) await this.waitForRoom(next.value);
+        if (this.slices.spend(1)) await this.slices.pause();
+      }
+      this.job.seal();
+    } catch (error) {
+      this.job.seal(toError(error));
+    }
+  }
+
+  private async waitForRoom(payload: unknown): Promise<void> {
+    this.pending = payload;
+    const room = new Promise<void>((resolve) => (this.letIn = resolve));
+    this.workload.waitForRoom(this);
+    await room;
+    this.letIn = undefined;
+    this.pending = undefined;
+  }
+
+  /** A source that fails while it is told to end has ended all the same. */
+  private async close(): Promise<void> {
+    try {
+      await this.iterator.return?.();
+    } catch {
+      // The job's items are accounted for without it.
+    }
+  }
+}

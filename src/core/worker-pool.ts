@@ -1,0 +1,223 @@
+import type { Clock, Timer } from './clock.js';
+import { JobCancelledError, ShutdownError } from './errors.js';
+import type { EventChannel, ScaleReason } from './events.js';
+import type { Job } from './job.js';
+import type { PerformanceReport } from './performance-report.js';
+import { PoolShare, type PoolOfShares, type WorkerSource } from './pool-share.js';
+import { shareSlots } from './share-slots.js';
+import type { TimeSlices } from './time-slices.js';
+import type { Workload } from './workload.js';
+
+/** How often targets are looked at between threshold crossings, in milliseconds. */
+const REVIEW_MS = 100;
+/** How long a worker type keeps its slot when more types want one than there are, in milliseconds. */
+const TURN_MS = 50;
+
+/**
+ * All running workers of an application, a share for each worker type. Never more than `maxConcurrency` live, in all or
+ * of a type. Shares grow and shrink with the queues, and take from one another when there are not enough slots.
+ */
+export class WorkerPool implements PoolOfShares {
+  /** In the order of their turns, which matters only when there are more hungry types than slots. */
+  private readonly shares: PoolShare[] = [];
+  private readonly byType = new Map<string, PoolShare>();
+  private readonly toWake = new Set<PoolShare>();
+  private reviewPending = false;
+  private reviewTimer: Timer | undefined = undefined;
+  private outnumbered = false;
+  private closing = false;
+  private emptyWaiters: (() => void)[] = [];
+  private reportedAtMs: number;
+
+  /** @internal */
+  constructor(
+    /** Most workers at a time over all types. */
+    readonly maxConcurrency: number,
+    private readonly events: EventChannel,
+    private readonly clock: Clock,
+    private readonly slices: TimeSlices,
+  ) {
+    this.reportedAtMs = clock.now();
+  }
+
+  /** @internal Gives a worker type its share. */
+  register(workload: Workload, source: WorkerSource): void {
+    const share = new PoolShare(workload, source, this, this.events, this.clock, this.slices);
+    this.shares.push(share);
+    this.byType.set(workload.type, share);
+    workload.attach({ itemsArrived: () => share.itemsArrived(), depthCrossed: () => this.reviewSoon() });
+    if (workload.options.minWorkers > 0) this.reviewSoon();
+  }
+
+  /** Workers that live, of one type or of all. */
+  workerCount(type?: string): number {
+    if (type !== undefined) return this.byType.get(type)?.size ?? 0;
+    return this.shares.reduce((sum, share) => sum + share.size, 0);
+  }
+
+  /** Items that ended since the start, completed or dead. */
+  get totalItemsProcessed(): number {
+    return this.shares.reduce(
+      (sum, { workload }) => sum + workload.counts.completed + workload.counts.dead,
+      0,
+    );
+  }
+
+  /**
+   * Starts one more worker of the type, beyond what the scaling policy wants; it ends when it has been idle, or when
+   * fewer workers have been wanted for `scaleDownDelayMs`.
+   *
+   * @returns false when the type or the pool is at its limit, or the type is unknown
+   */
+  addWorker(type: string): boolean {
+    const share = this.byType.get(type);
+    if (share === undefined || this.closing || !this.hasRoom()) return false;
+    if (share.active >= share.workload.options.maxConcurrency) return false;
+    share.overrideTarget(share.active + 1);
+    share.settleWorkers();
+    this.armReview();
+    return true;
+  }
+
+  /**
+   * Takes one worker of the type away as soon as it holds nothing. The scaling policy may bring one back.
+   *
+   * @returns false when it has none, or the type is unknown
+   */
+  removeWorker(type: string): boolean {
+    const share = this.byType.get(type);
+    if (share === undefined || share.active === 0) return false;
+    share.overrideTarget(share.active - 1);
+    share.settleWorkers();
+    return true;
+  }
+
+  /** How each worker type does. Rates cover the time since the last call. */
+  reportPerformance(): PerformanceReport {
+    const nowMs = this.clock.now();
+    const intervalMs = nowMs - this.reportedAtMs;
+    this.reportedAtMs = nowMs;
+    return {
+      intervalMs,
+      totalItemsProcessed: this.totalItemsProcessed,
+      workers: this.workerCount(),
+      types: this.shares.map((share) => share.report(intervalMs)),
+    };
+  }
+
+  /**
+   * Ends all workers: aborts the signals of running handlers and waits until they have returned; with `force`, lets
+   * go of them at once. To let work finish first, use the process's `shutdown`.
+   */
+  async shutdown({ force = false }: { readonly force?: boolean } = {}): Promise<void> {
+    this.close();
+    const reason = new ShutdownError();
+    for (const share of this.shares) {
+      if (force) share.retireAll(reason);
+      else share.abortAll(reason);
+    }
+    if (!force) await this.whenEmpty();
+    for (const share of this.shares) share.stopWatching();
+  }
+
+  /** @internal No worker starts from now on, and each ends when it holds nothing. */
+  close(): void {
+    this.closing = true;
+    this.reviewTimer?.cancel();
+    this.reviewTimer = undefined;
+    for (const share of this.shares) {
+      share.setTarget(0, 'shutdown');
+      share.settleWorkers();
+    }
+  }
+
+  /** @internal Resolves when no worker lives; abandoned handlers don't count. */
+  whenEmpty(): Promise<void> {
+    if (this.workerCount() === 0) return Promise.resolve();
+    return new Promise((resolve) => this.emptyWaiters.push(resolve));
+  }
+
+  /** @internal */
+  abortJob(job: Job): void {
+    this.byType.get(job.type)?.abortJob(job, new JobCancelledError(job.id));
+  }
+
+  hasRoom(): boolean {
+    return !this.closing && this.workerCount() < this.maxConcurrency;
+  }
+
+  workersChanged(): void {
+    if (this.workerCount() === 0) for (const resolve of this.emptyWaiters.splice(0)) resolve();
+    this.reviewSoon();
+  }
+
+  wakeSoon(share: PoolShare): void {
+    this.toWake.add(share);
+    if (this.toWake.size === 1) queueMicrotask(() => this.wake());
+  }
+
+  private wake(): void {
+    const shares = [...this.toWake];
+    this.toWake.clear();
+    for (const share of shares) share.settleWorkers();
+  }
+
+  /** Reviews once at the end of this synchronous stretch, however often it is asked to. */
+  private reviewSoon(): void {
+    if (this.reviewPending || this.closing) return;
+    this.reviewPending = true;
+    queueMicrotask(() => {
+      this.reviewPending = false;
+      if (!this.closing) this.review();
+    });
+  }
+
+  /** Sets each type's target, and makes it so. */
+  review(): void {
+    const nowMs = this.clock.now();
+    if (this.outnumbered) this.passTurns(nowMs);
+    const wanted = this.shares.map((share) => share.wanted(nowMs));
+    const slots = shareSlots(wanted, this.maxConcurrency);
+    this.outnumbered = wanted.filter((workers) => workers > 0).length > this.maxConcurrency;
+    let left = this.maxConcurrency - slots.reduce((sum, count) => sum + count, 0);
+    this.shares.forEach((share, index) => {
+      share.endIdle(nowMs);
+      // Nobody needs the slots that are left: idle workers may keep them until their idle timeout.
+      const kept = share.mayIdle ? Math.min(left, Math.max(0, share.active - slots[index]!)) : 0;
+      left -= kept;
+      share.setTarget(slots[index]! + kept, scaleReason(share, wanted[index]!, slots[index]!));
+    });
+    for (const share of this.shares) {
+      share.settleWorkers();
+      share.watchDepth();
+    }
+    this.armReview();
+  }
+
+  /** Types that have had their turn go to the end of the line. */
+  private passTurns(nowMs: number): void {
+    const served = this.shares.filter(
+      (share) => share.target > 0 && share.size > 0 && nowMs - share.servedSinceMs >= TURN_MS,
+    );
+    for (const share of served) {
+      this.shares.splice(this.shares.indexOf(share), 1);
+      this.shares.push(share);
+    }
+  }
+
+  private armReview(): void {
+    this.reviewTimer?.cancel();
+    this.reviewTimer = undefined;
+    const hasWork = this.shares.some(({ workload }) => workload.depth > 0);
+    if (this.closing || (!hasWork && this.workerCount() === 0)) return;
+    this.reviewTimer = this.clock.setTimer(() => this.review(), this.outnumbered ? TURN_MS : REVIEW_MS);
+    // Idle workers alone are no reason to keep a process alive.
+    this.reviewTimer.keepAlive(hasWork);
+  }
+}
+
+function scaleReason(share: PoolShare, wanted: number, given: number): ScaleReason {
+  if (share.workload.isPaused) return 'paused';
+  if (share.workload.depth === 0) return 'idle';
+  return given < wanted ? 'shared-slots' : 'queue-size';
+}
