@@ -34,3 +34,58 @@ export type {
 export type { WorkerProcessOptionsInput, WorkerTypeOptionsInput } from './core/options.js';
 export type { Clock, Timer } from './core/clock.js';
 export * from './core/errors.js';
+
+// Feeds
+export { JobProcess, type JobProcessSetup } from './job-process.js';
+export {
+  MessageSubscription,
+  NoItemsError,
+  type Acknowledge,
+  type Deliver,
+  type MessageOptions,
+  type MessageReceipt,
+  type Subscribe,
+  type Unsubscribe,
+} from './feeds/messages/message-subscription.js';
+export type {
+  CursorRunProgress,
+  CursorRunResult,
+  CursorRunStatus,
+  CursorSource,
+  Page,
+  Trigger,
+  TriggerCause,
+} from './feeds/cursors/cursor-source.js';
+export { CursorRun, InvalidPageError, type CursorJobDefinition } from './feeds/cursors/cursor-run.js';
+export { DuplicateCursorJobError, UnknownCursorJobError } from './feeds/cursors/cursor-feed.js';
+export { MemoryCursorCache, type CursorCache } from './feeds/cursors/cursor-cache.js';
+export {
+  connectRedisCursorCache,
+  RedisCursorCache,
+  type RedisCursorCacheOptions,
+  type RedisForCursors,
+} from './feeds/cursors/redis-cursor-cache.js';
+export {
+  UnknownUploadError,
+  UploadNotReadyError,
+  UploadRun,
+  type UploadRunResult,
+} from './feeds/uploads/upload-run.js';
+export {
+  NoUploadStoreError,
+  type RowOutcome,
+  type Upload,
+  type UploadRow,
+  type UploadStatus,
+  type UploadStore,
+} from './feeds/uploads/upload-store.js';
+
+// Nest
+export { WorkerModule } from './nest/worker.module.js';
+export type { UploadOptions, WorkerModuleOptions } from './nest/worker-module-options.js';
+export { getWorkerTypeToken, InjectWorkerType, WorkerType } from './nest/worker-type.decorator.js';
+export { WorkerTypeDoor } from './nest/worker-type-door.js';
+export { WorkerFactory, type LateWorkerOptions } from './nest/worker-factory.js';
+export { MessageJob, type MessageJobOptions } from './nest/message-job.decorator.js';
+export { CursorJob, type CursorJobOptions } from './nest/cursor-job.decorator.js';
+export { closeWithWorkers } from './nest/close-with-workers.js';

@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import type { RowOutcome, Upload, UploadRow, UploadStore } from '../upload-store.js';
+import { WorkerUpload } from './worker-upload.entity.js';
+
+/** Rows that are written in one statement. */
+const WRITE_ROWS = 1_000;
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Uploads in Postgres, by TypeORM. The data source needs the entities and migrations of `getWorkerEntities`. */
+export class TypeOrmUploadStore implements UploadStore {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async receive(
+    { name, type }: { name: string; type: string },
+    rows: AsyncIterable<unknown> | Iterable<unknown>,
+  ): Promise<Upload> {
+    const id = randomUUID();
+    await this.uploads.insert({ id, name, type, status: 'receiving' });
+    try {
+      const count = await this.writeRows(id, rows);
+      await this.uploads.update(id, { status: 'received', rows: count });
+      return await this.get(id);
+    } catch (error) {
+      await this.abort(id);
+      throw error;
+    }
+  }
+
+  async find(id: string): Promise<Upload | undefined> {
+    if (!UUID.test(id)) return undefined;
+    const upload = await this.uploads.findOneBy({ id });
+    return upload === null ? undefined : toUpload(upload);
+  }
+
+  async readPage(id: string, after: number, limit: number): Promise<readonly UploadRow[]> {
+    return this.dataSource.query<UploadRow[]>(
+      `SELECT number, payload FROM worker_upload_rows
+       WHERE upload_id = $1 AND number > $2 AND state = 'pending'
+       ORDER BY number LIMIT $3`,
+      [id, after, limit],
+    );
+  }
+
+  async recordOutcomes(id: string, outcomes: readonly RowOutcome[]): Promise<void> {
+    if (outcomes.length === 0) return;
+    // A row that has an outcome keeps it, so that a repeated call counts nothing twice.
+    await this.dataSource.query(
+      `WITH outcome AS (
+         SELECT * FROM unnest($2::int[], $3::int[], $4::text[]) AS o(number, attempts, error)
+       ), updated AS (
+         UPDATE worker_upload_rows AS row
+         SET state = CASE WHEN outcome.error IS NULL THEN 'done' ELSE 'failed' END,
+             attempts = outcome.attempts,
+             error = outcome.error
+         FROM outcome
+         WHERE row.upload_id = $1 AND row.number = outcome.number AND row.state = 'pending'
+         RETURNING row.state
+       )
+       UPDATE worker_uploads
+       SET done = done + (SELECT count(*) FROM updated WHERE state = 'done'),
+           failed = failed + (SELECT count(*) FROM updated WHERE state = 'failed')
+       WHERE id = $1`,
+      [
+        id,
+        outcomes.map(({ number }) => number),
+        outcomes.map(({ attempts }) => attempts),
+        outcomes.map(({ error }) => (error === undefined ? null : withoutNul(error))),
+      ],
+    );
+  }
+
+  async start(id: string): Promise<void> {
+    await this.uploads.update(id, { status: 'processing', finishedAt: null });
+  }
+
+  async finish(id: string): Promise<Upload> {
+    await this.dataSource.query(
+      `UPDATE worker_uploads
+       SET status = CASE WHEN done + failed < rows THEN 'processing'
+                         WHEN failed > 0 THEN 'completed-with-failures'
+                         ELSE 'completed' END,
+           finished_at = now()
+       WHERE id = $1`,
+      [id],
+    );
+    return this.get(id);
+  }
+
+  private get uploads() {
+    return this.dataSource.getRepository(WorkerUpload);
+  }
+
+  private async get(id: string): Promise<Upload> {
+    return toUpload(await this.uploads.findOneByOrFail({ id }));
+  }
+
+  /** @returns how many rows there were */
+  private async writeRows(id: string, rows: AsyncIterable<unknown> | Iterable<unknown>): Promise<number> {
+    let count = 0;
+    let waiting: string[] = [];
+    const write = async () => {
+      const first = count - waiting.length + 1;
+      await this.dataSource.query(
+        `INSERT INTO worker_upload_rows (upload_id, number, payload)
+         SELECT $1, $2 + place - 1, payload::json FROM unnest($3::text[]) WITH ORDINALITY AS p(payload, place)`,
+        [id, first, waiting],
+      );
+      waiting = [];
+    };
+    for await (const row of rows) {
+      count++;
+      waiting.push(serialise(row, count));
+      if (waiting.length === WRITE_ROWS) await write();
+    }
+    if (waiting.length > 0) await write();
+    return count;
+  }
+
+  /** What came in of a broken upload is of no use to anybody. */
+  private async abort(id: string): Promise<void> {
+    await this.dataSource.query('DELETE FROM worker_upload_rows WHERE upload_id = $1', [id]);
+    await this.uploads.update(id, { status: 'aborted' });
+  }
+}
+
+function serialise(row: unknown, number: number): string {
+  const json = JSON.stringify(row) as string | undefined;
+  if (json === undefined) throw new TypeError(`Row ${number}: expected a JSON value, got ${typeof row}`);
+  return json;
+}
+
+/** Postgres has no NUL character in texts. */
+function withoutNul(text: string): string {
+  return text.replaceAll('\0', '\u{FFFD}');
+}
+
+function toUpload({ id, name, type, status, rows, done, failed }: WorkerUpload): Upload {
+  return { id, name, type, status, rows, done, failed };
+}

@@ -1,0 +1,30 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+/** Where a row stands. */
+export type UploadRowState = 'pending' | 'done' | 'failed';
+
+/** A row of an upload, with what became of it. */
+@Entity('worker_upload_rows')
+export class WorkerUploadRow {
+  @PrimaryColumn('uuid', { name: 'upload_id' })
+  uploadId!: string;
+
+  /** Its place in the upload, from 1. */
+  @PrimaryColumn('integer')
+  number!: number;
+
+  /** What the worker is given. Not `jsonb`, which refuses texts with a NUL character. */
+  @Column('json')
+  payload!: unknown;
+
+  @Column('text', { default: 'pending' })
+  state!: UploadRowState;
+
+  /** Attempts it took. */
+  @Column('integer', { default: 0 })
+  attempts!: number;
+
+  /** Why it failed. */
+  @Column('text', { nullable: true })
+  error!: string | null;
+}

@@ -1,0 +1,77 @@
+import { BackgroundWorkerError } from '../../core/errors.js';
+
+/** Where an upload stands. */
+export type UploadStatus =
+  /** Its rows are being written. */
+  | 'receiving'
+  /** All its rows are written; none has been worked on. */
+  | 'received'
+  | 'processing'
+  /** Every row is done. */
+  | 'completed'
+  /** Every row has ended, some as failed. */
+  | 'completed-with-failures'
+  /** It was broken off while it came in, or cancelled. */
+  | 'aborted';
+
+/** An upload as its store knows it. */
+export interface Upload {
+  readonly id: string;
+  /** What the sender called it, such as the file's name. */
+  readonly name: string;
+  /** The worker type that its rows are for. */
+  readonly type: string;
+  readonly status: UploadStatus;
+  readonly rows: number;
+  readonly done: number;
+  readonly failed: number;
+}
+
+/** One row of an upload that has not ended. */
+export interface UploadRow<Payload = unknown> {
+  /** Its place in the upload, from 1. */
+  readonly number: number;
+  readonly payload: Payload;
+}
+
+/** What became of a row. */
+export interface RowOutcome {
+  readonly number: number;
+  readonly attempts: number;
+  /** Why it failed; undefined when it is done. */
+  readonly error: string | undefined;
+}
+
+/** Where uploads and their rows live. */
+export interface UploadStore {
+  /**
+   * Writes the rows of a new upload as they come. When `rows` throws, nothing of the upload is ever worked on.
+   *
+   * @returns the upload, `received`
+   */
+  receive(
+    upload: { name: string; type: string },
+    rows: AsyncIterable<unknown> | Iterable<unknown>,
+  ): Promise<Upload>;
+  /** The upload; undefined when there is none of this id. */
+  find(id: string): Promise<Upload | undefined>;
+  /** The next rows in the order of their numbers that have not ended, after row number `after`. */
+  readPage(id: string, after: number, limit: number): Promise<readonly UploadRow[]>;
+  /** Writes back what became of rows, all of them or none. Repeating it changes nothing. */
+  recordOutcomes(id: string, outcomes: readonly RowOutcome[]): Promise<void>;
+  /** Sets the upload's status to `processing`; or, when none of its rows is left, to how it ended. */
+  start(id: string): Promise<void>;
+  finish(id: string): Promise<Upload>;
+}
+
+/** Uploads are used, but the module was given no place to keep them. */
+export class NoUploadStoreError extends BackgroundWorkerError {
+  readonly code = 'NO_UPLOAD_STORE';
+
+  constructor() {
+    super(
+      'processUserUpload(): no upload store; give one to WorkerModule.forRootAsync({ useFactory: () => ({ uploads: { store } }) }), ' +
+        'such as TypeOrmUploadStore of nestjs-background-worker/typeorm',
+    );
+  }
+}

@@ -1,0 +1,151 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { WorkerProcessOptionsInput } from './core/options.js';
+import { WorkerProcess } from './core/worker-process.js';
+import { MemoryCursorCache, type CursorCache } from './feeds/cursors/cursor-cache.js';
+import { CursorFeed } from './feeds/cursors/cursor-feed.js';
+import type { CursorJobDefinition, CursorRun } from './feeds/cursors/cursor-run.js';
+import type { CursorRunResult, Trigger, TriggerCause } from './feeds/cursors/cursor-source.js';
+import {
+  MessageSubscription,
+  type MessageOptions,
+  type Subscribe,
+} from './feeds/messages/message-subscription.js';
+import { UploadFeed } from './feeds/uploads/upload-feed.js';
+import type { UploadRun, UploadRunResult } from './feeds/uploads/upload-run.js';
+import { NoUploadStoreError, type UploadStore } from './feeds/uploads/upload-store.js';
+
+declare module './core/events.js' {
+  interface WorkerProcessEvents {
+    /** A run of a cursor job ended, in whatever way. */
+    cursorRunEnded: CursorRunResult & { readonly cause: TriggerCause };
+    /** A cursor job was triggered while it ran; nothing was started. */
+    triggerSkipped: Trigger;
+    /** The work on an upload ended, in whatever way. */
+    uploadEnded: UploadRunResult;
+  }
+}
+
+/** DI token of the `JobProcessSetup`. */
+export const JOB_PROCESS_SETUP = Symbol('JOB_PROCESS_SETUP');
+
+/** What a job process is made of. */
+export interface JobProcessSetup {
+  readonly process?: WorkerProcessOptionsInput;
+  /** Where the checkpoints of cursor jobs are kept. Default: in memory. */
+  readonly cursorCache?: CursorCache;
+  /** Where uploads are kept. Without one, `processUserUpload` rejects. */
+  readonly uploadStore?: UploadStore;
+  /** Rows of an upload that are worked on at a time. Default 1,000. */
+  readonly uploadPageSize?: number;
+}
+
+/**
+ * The application's worker process, and the one door for all three feeds: messages, cursors and uploads. Injected
+ * where work is to be started. To extend it, subclass it and pass the class as `forRoot({ jobProcess })`.
+ */
+@Injectable()
+export class JobProcess extends WorkerProcess {
+  readonly cursorCache: CursorCache;
+  private readonly cursors: CursorFeed;
+  private readonly uploads: UploadFeed | undefined;
+  private readonly subscriptions = new Set<{ close(): Promise<void> }>();
+  private feedsStopped: Promise<void> | undefined = undefined;
+
+  constructor(@Inject(JOB_PROCESS_SETUP) setup: JobProcessSetup) {
+    super(setup.process);
+    this.cursorCache = setup.cursorCache ?? new MemoryCursorCache();
+    this.cursors = new CursorFeed(this, this.cursorCache, {
+      runEnded: (result, cause) => this.events.emit('cursorRunEnded', { ...result, cause }),
+      triggerSkipped: (trigger) => this.events.emit('triggerSkipped', trigger),
+    });
+    const { uploadStore, uploadPageSize = 1_000 } = setup;
+    this.uploads =
+      uploadStore &&
+      new UploadFeed(this, uploadStore, uploadPageSize, {
+        uploadEnded: (result) => this.events.emit('uploadEnded', result),
+      });
+  }
+
+  /**
+   * Feeds messages to a worker type until the subscription is closed.
+   *
+   * @param subscribe lets the messages come: it is given the function to call with each one
+   * @throws UnknownWorkerTypeError
+   */
+  async processQueueMessages<Message, Payload = Message>(
+    type: string,
+    subscribe: Subscribe<Message>,
+    options?: MessageOptions<Message, Payload>,
+  ): Promise<MessageSubscription<Message, Payload>> {
+    const subscription = this.openSubscription<Message, Payload>(type, options);
+    await subscription.open(subscribe);
+    return subscription;
+  }
+
+  /** A subscription to which messages are handed by `deliver`. @throws UnknownWorkerTypeError */
+  openSubscription<Message, Payload = Message>(
+    type: string,
+    options?: MessageOptions<Message, Payload>,
+  ): MessageSubscription<Message, Payload> {
+    this.requireType(type);
+    const subscription = new MessageSubscription<Message, Payload>(this, type, options, () =>
+      this.subscriptions.delete(subscription),
+    );
+    this.subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /** Makes a cursor job known. @throws DuplicateCursorJobError, UnknownWorkerTypeError */
+  registerCursorJob(definition: CursorJobDefinition): void {
+    this.requireType(definition.type);
+    this.cursors.register(definition);
+  }
+
+  /**
+   * Runs a cursor job from its checkpoint to the end of its source; if it is running already, nothing is started.
+   *
+   * @returns the run that is under way
+   * @throws UnknownCursorJobError, ProcessClosedError
+   */
+  processCursorData(name: string, cause: TriggerCause = 'manual'): CursorRun {
+    this.refuseWhenClosed('processCursorData()');
+    return this.cursors.trigger(name, cause);
+  }
+
+  /**
+   * Resolves at the next trigger of a cursor job that starts a run.
+   *
+   * @throws UnknownCursorJobError; rejects with the signal's reason when it aborts first
+   */
+  waitForTrigger(name: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Trigger> {
+    return this.cursors.waitForTrigger(name, signal);
+  }
+
+  /** The names of the cursor jobs. */
+  get cursorJobs(): string[] {
+    return this.cursors.names;
+  }
+
+  /**
+   * Works on the rows of an upload that have not ended; if that is going on already, nothing is started.
+   *
+   * @returns the run that is under way
+   * @throws UnknownUploadError, UploadNotReadyError, NoUploadStoreError, ProcessClosedError
+   */
+  async processUserUpload(uploadId: string): Promise<UploadRun> {
+    this.refuseWhenClosed('processUserUpload()');
+    if (this.uploads === undefined) throw new NoUploadStoreError();
+    return this.uploads.process(uploadId);
+  }
+
+  /** Stops the feeds, then ends the process as `WorkerProcess.shutdown` does, then lets the feeds write down what was done. */
+  override shutdown(): Promise<void> {
+    this.feedsStopped ??= this.stopFeeds();
+    return Promise.all([super.shutdown(), this.feedsStopped]).then(() => undefined);
+  }
+
+  private async stopFeeds(): Promise<void> {
+    const closing = [...this.subscriptions].map((subscription) => subscription.close());
+    await Promise.all([...closing, this.cursors.interruptAll(), this.uploads?.interruptAll()]);
+  }
+}

@@ -1,0 +1,72 @@
+import { Injectable } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { SchedulerRegistry } from '@nestjs/schedule';
+import { CronJob } from 'cron';
+import { InvalidOptionsError } from '../core/errors.js';
+import { toError } from '../core/to-error.js';
+import { JobProcess } from '../job-process.js';
+
+/** A cursor job's cron, as it was declared. */
+export interface DeclaredCron {
+  /** Name of the cursor job. */
+  readonly name: string;
+  readonly cron: string;
+  readonly timeZone: string | undefined;
+}
+
+/** Prefix of the names in the `SchedulerRegistry`. */
+const REGISTRY_PREFIX = 'cursor-job:';
+
+/**
+ * Registers the crons of cursor jobs in the application's own `SchedulerRegistry`. This module does not import
+ * `ScheduleModule.forRoot()`: a second one would make each `@Cron` of the application fire twice.
+ */
+@Injectable()
+export class CronRegistrar {
+  private readonly declared: DeclaredCron[] = [];
+
+  constructor(
+    private readonly moduleRef: ModuleRef,
+    private readonly jobs: JobProcess,
+  ) {}
+
+  declare(cron: DeclaredCron): void {
+    this.declared.push(cron);
+  }
+
+  /** @throws InvalidOptionsError when a cron was declared, and the application has no scheduler or it can't read the cron */
+  start(): void {
+    if (this.declared.length === 0) return;
+    const registry = this.registry();
+    for (const declared of this.declared) {
+      const cronJob = this.makeCronJob(declared);
+      registry.addCronJob(REGISTRY_PREFIX + declared.name, cronJob);
+      cronJob.start();
+    }
+  }
+
+  private registry(): SchedulerRegistry {
+    try {
+      return this.moduleRef.get(SchedulerRegistry, { strict: false });
+    } catch {
+      const { name, cron } = this.declared[0]!;
+      throw new InvalidOptionsError(`Cursor job ${JSON.stringify(name)}`, [
+        `cron: ${JSON.stringify(cron)} needs a scheduler; add ScheduleModule.forRoot() of @nestjs/schedule to the imports of your root module`,
+      ]);
+    }
+  }
+
+  private makeCronJob({ name, cron, timeZone }: DeclaredCron): CronJob {
+    const onTick = () => {
+      if (!this.jobs.isClosed) this.jobs.processCursorData(name, 'cron');
+    };
+    try {
+      return CronJob.from({ cronTime: cron, timeZone, onTick, start: false });
+    } catch (error) {
+      const problem = `cron: expected a cron expression and a time zone that exist, got ${JSON.stringify(cron)}`;
+      throw new InvalidOptionsError(`Cursor job ${JSON.stringify(name)}`, [
+        `${problem} (${toError(error).message})`,
+      ]);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { applyDecorators, SetMetadata } from '@nestjs/common';
+import { EventPattern, type Transport } from '@nestjs/microservices';
+import type { Acknowledge } from '../feeds/messages/message-subscription.js';
+
+const MESSAGE_JOB_METADATA = 'nestjs-background-worker:message-job';
+
+export interface MessageJobOptions {
+  /** The worker type that the items go to. */
+  readonly worker: string;
+  /** When the message counts as taken. Default `settled`: when each of its items has ended. */
+  readonly acknowledge?: Acknowledge;
+  /** Only messages of this transport. Default: of every transport that the application listens on. */
+  readonly transport?: Transport | symbol;
+}
+
+/** What `@MessageJob` says of a method. */
+export interface MessageJobMetadata {
+  readonly pattern: string | object;
+  readonly options: MessageJobOptions;
+}
+
+/**
+ * Feeds messages to a worker type: events (`client.emit`) and requests (`client.send`, answered with a
+ * `MessageReceipt`), over any Nest transport. Decorates a method of a provider that is given the message and returns
+ * the item, or an array of items, for the worker; what it throws makes the message a dead letter. Guards, pipes,
+ * interceptors and filters on the method or its class work as on a message handler of Nest.
+ *
+ * @param pattern as in Nest's `@EventPattern`
+ */
+export function MessageJob(pattern: string | object, options: MessageJobOptions): MethodDecorator {
+  const metadata: MessageJobMetadata = { pattern, options };
+  return applyDecorators(
+    SetMetadata(MESSAGE_JOB_METADATA, metadata),
+    EventPattern<string | object>(pattern, options.transport),
+  );
+}
+
+/** What `@MessageJob` says of `method`; undefined when it is not decorated. */
+export function messageJobMetadata(method: object): MessageJobMetadata | undefined {
+  return Reflect.getOwnMetadata(MESSAGE_JOB_METADATA, method) as MessageJobMetadata | undefined;
+}

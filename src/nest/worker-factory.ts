@@ -1,0 +1,94 @@
+import { Inject, Injectable, Scope, type InjectionToken, type Type } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { describe } from '../core/describe.js';
+import { InvalidWorkerError, UnknownWorkerTypeError } from '../core/errors.js';
+import type { WorkerTypeOptionsInput } from '../core/options.js';
+import type { Worker } from '../core/worker.js';
+import type { WorkerClass } from '../core/worker-definition.js';
+import { JobProcess } from '../job-process.js';
+import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
+import type { WorkerModuleOptions } from './worker-module-options.js';
+
+/** How a worker type known late is registered. */
+export interface LateWorkerOptions extends WorkerTypeOptionsInput {
+  /** The class of the worker; needed when the token is not the class itself. */
+  readonly worker?: WorkerClass;
+}
+
+/** Makes the workers of a type from its DI token, with their dependencies: a fresh instance at each call. */
+@Injectable()
+export class WorkerFactory {
+  private readonly resolvers = new Map<string, () => Promise<Worker<never>>>();
+
+  constructor(
+    private readonly moduleRef: ModuleRef,
+    private readonly jobs: JobProcess,
+    @Inject(WORKER_MODULE_OPTIONS) private readonly options: WorkerModuleOptions,
+  ) {}
+
+  /** The registered worker types. */
+  get types(): string[] {
+    return [...this.resolvers.keys()];
+  }
+
+  /** A new worker of the type. @throws UnknownWorkerTypeError that lists the known types */
+  create(type: string): Promise<Worker<never>> {
+    const resolve = this.resolvers.get(type);
+    if (resolve === undefined) return Promise.reject(new UnknownWorkerTypeError(type, this.types));
+    return resolve();
+  }
+
+  /**
+   * Registers a worker type that no decorator told of, while the application runs or before.
+   *
+   * @param token token of a transient provider: the worker's class, or any other with the class as `options.worker`
+   * @throws DuplicateWorkerTypeError, InvalidWorkerError, InvalidOptionsError
+   */
+  register(type: string, token: InjectionToken, { worker, ...options }: LateWorkerOptions = {}): void {
+    const workerClass = worker ?? token;
+    if (typeof workerClass !== 'function') {
+      throw new InvalidWorkerError(
+        type,
+        `expected the token to be the worker's class, or the class as options.worker; got the token ${describe(token)}`,
+      );
+    }
+    const scope = this.scopeOf(type, token);
+    if (scope !== Scope.TRANSIENT) {
+      throw new InvalidWorkerError(
+        type,
+        `expected a transient provider, as each place in the pool needs a worker of its own; decorate the class ` +
+          `with @WorkerType(${JSON.stringify(type)}) or @Injectable({ scope: Scope.TRANSIENT })`,
+      );
+    }
+    const resolve = () => this.moduleRef.resolve(token as Type<Worker<never>>, undefined, { strict: false });
+    this.add(type, workerClass as WorkerClass, options, resolve);
+  }
+
+  /** @internal Registers what the explorer found. */
+  add(
+    type: string,
+    workerClass: WorkerClass,
+    options: WorkerTypeOptionsInput,
+    resolve: () => Promise<Worker<never>>,
+  ): void {
+    const configured = this.options.workers?.[type] ?? {};
+    const definition = {
+      ...options,
+      ...configured,
+      retry: { ...options.retry, ...configured.retry },
+      worker: workerClass,
+      create: () => this.create(type),
+    };
+    this.jobs.register<never>(type, definition);
+    this.resolvers.set(type, resolve);
+  }
+
+  private scopeOf(type: string, token: InjectionToken): Scope {
+    try {
+      return this.moduleRef.introspect(token as string).scope;
+    } catch (error) {
+      const problem = `expected ${describe(token)} to be a provider of some module, but Nest knows none`;
+      throw new InvalidWorkerError(type, problem, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import type { Type } from '@nestjs/common';
+import { describe } from '../core/describe.js';
+import {
+  duration,
+  findProblems,
+  func,
+  refuseProblems,
+  wholeNumber,
+  type Rules,
+} from '../core/option-rules.js';
+import {
+  findProcessOptionProblems,
+  findTypeOptionProblems,
+  type WorkerProcessOptionsInput,
+  type WorkerTypeOptionsInput,
+} from '../core/options.js';
+import type { CursorCache } from '../feeds/cursors/cursor-cache.js';
+import type { UploadStore } from '../feeds/uploads/upload-store.js';
+import type { JobProcess } from '../job-process.js';
+
+/** Where uploads are kept, and how they are read. */
+export interface UploadOptions {
+  readonly store: UploadStore;
+  /** Rows that are worked on at a time, 1 or more. Default 1,000. */
+  readonly pageSize?: number;
+}
+
+/** Options of `WorkerModule`. Those of a worker type hold for all types that say nothing else. */
+export interface WorkerModuleOptions extends Omit<WorkerProcessOptionsInput, 'autoStart'> {
+  /** Options by worker type, for values that come from configuration: they win over those of `@WorkerType`. */
+  readonly workers?: Readonly<Record<string, WorkerTypeOptionsInput>>;
+  /** Where the checkpoints of cursor jobs are kept. Default: in memory, gone when the process ends. */
+  readonly cursorCache?: CursorCache;
+  /** Where uploads are kept. Default: nowhere; `processUserUpload` rejects. */
+  readonly uploads?: UploadOptions;
+  /** Milliseconds between two performance reports in the log. 0: none. Default 60,000. */
+  readonly reportIntervalMs?: number;
+  /** The class that `JobProcess` is injected as. Default `JobProcess`. */
+  readonly jobProcess?: Type<JobProcess>;
+}
+
+type OwnOptions = Omit<WorkerModuleOptions, keyof WorkerProcessOptionsInput>;
+
+const ownRules: Rules<OwnOptions> = {
+  workers: anything,
+  cursorCache: hasMethods('a CursorCache', ['load', 'save', 'clear', 'close']),
+  uploads: anything,
+  reportIntervalMs: duration,
+  jobProcess: func,
+};
+
+const uploadRules: Rules<UploadOptions> = {
+  store: hasMethods('an UploadStore', ['receive', 'find', 'readPage', 'recordOutcomes', 'start', 'finish']),
+  pageSize: wholeNumber(1),
+};
+
+/** `options`, once nothing is wrong with them. @throws InvalidOptionsError that names every wrong option */
+export function checkModuleOptions(options: WorkerModuleOptions): WorkerModuleOptions {
+  if (typeof options !== 'object' || options === null) {
+    refuseProblems('WorkerModule', [`expected an object of options, got ${describe(options)}`]);
+  }
+  refuseProblems('WorkerModule', findModuleProblems(options));
+  return Object.freeze(options);
+}
+
+function findModuleProblems(options: WorkerModuleOptions): string[] {
+  const { own, process } = splitOptions(options);
+  const problems = [...findProcessOptionProblems(process), ...findProblems(own, ownRules)];
+  if (own.uploads !== undefined) problems.push(...findUploadProblems(own.uploads));
+  if (own.workers !== undefined) problems.push(...findWorkersProblems(own.workers));
+  return problems;
+}
+
+function findUploadProblems(uploads: UploadOptions): string[] {
+  const problems = findProblems(uploads, uploadRules, 'uploads.');
+  return uploads.store === undefined && problems.length === 0
+    ? ['uploads.store: expected an UploadStore, got undefined']
+    : problems;
+}
+
+function findWorkersProblems(workers: Readonly<Record<string, WorkerTypeOptionsInput>>): string[] {
+  if (typeof workers !== 'object' || workers === null) {
+    return [`workers: expected options by worker type, got ${describe(workers)}`];
+  }
+  return Object.entries(workers).flatMap(([type, options]) =>
+    findTypeOptionProblems(options, `workers.${type}.`),
+  );
+}
+
+/** The options of the module itself, and those that the worker process takes. */
+export function splitOptions(options: WorkerModuleOptions): {
+  own: OwnOptions;
+  process: WorkerProcessOptionsInput;
+} {
+  const { workers, cursorCache, uploads, reportIntervalMs, jobProcess, ...process } = options;
+  return { own: { workers, cursorCache, uploads, reportIntervalMs, jobProcess }, process };
+}
+
+function anything(): undefined {
+  return undefined;
+}
+
+function hasMethods(what: string, names: readonly string[]): (value: unknown) => string | undefined {
+  return (value) => {
+    const missing = names.filter(
+      (name) => typeof (value as Record<string, unknown> | null)?.[name] !== 'function',
+    );
+    return missing.length === 0 ? undefined : `expected ${what} (it lacks ${missing.join(', ')})`;
+  };
+}

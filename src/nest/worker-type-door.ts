@@ -1,0 +1,60 @@
+import type { WorkCounts } from '../core/counts.js';
+import type { DeadLetter } from '../core/dead-letters.js';
+import type { Job } from '../core/job.js';
+import type { Source } from '../core/sources.js';
+import type { SubmitOptions } from '../core/worker-process.js';
+import type { JobProcess } from '../job-process.js';
+
+/** The part of `JobProcess` that concerns one worker type, with typed payloads. Injected by `@InjectWorkerType(type)`. */
+export class WorkerTypeDoor<Payload = unknown> {
+  /** @internal */
+  constructor(
+    readonly type: string,
+    private readonly jobs: JobProcess,
+  ) {}
+
+  /** @see WorkerProcess.distributeWork */
+  distributeWork(source: Source<Payload>, options?: SubmitOptions): Promise<Job> {
+    return this.jobs.distributeWork(this.type, source, options);
+  }
+
+  /** @see WorkerProcess.offer */
+  offer(payload: Payload): boolean {
+    return this.jobs.offer(this.type, payload);
+  }
+
+  /** @see WorkerProcess.counts */
+  counts(): WorkCounts {
+    return this.jobs.counts(this.type);
+  }
+
+  /** @see WorkerProcess.waitForCompletion */
+  waitForCompletion(): Promise<void> {
+    return this.jobs.waitForCompletion(this.type);
+  }
+
+  /** @see WorkerProcess.retryFailedItems */
+  retryFailedItems(): number {
+    return this.jobs.retryFailedItems(this.type);
+  }
+
+  /** @see WorkerProcess.deadLetters */
+  deadLetters(query: { readonly limit?: number; readonly after?: string } = {}): DeadLetter<Payload>[] {
+    return this.jobs.deadLetters({ ...query, type: this.type }) as DeadLetter<Payload>[];
+  }
+
+  /** @see WorkerProcess.redriveDeadLetters */
+  redriveDeadLetters(ids?: readonly string[]): number {
+    return this.jobs.redriveDeadLetters(ids === undefined ? { type: this.type } : { ids });
+  }
+
+  /** @see WorkerProcess.pause */
+  pause(): void {
+    this.jobs.pause(this.type);
+  }
+
+  /** @see WorkerProcess.resume */
+  resume(): void {
+    this.jobs.resume(this.type);
+  }
+}
