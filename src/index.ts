@@ -36,7 +36,7 @@ export type { Clock, Timer } from './core/clock.js';
 export * from './core/errors.js';
 
 // Feeds
-export { JobProcess, type JobProcessSetup } from './job-process.js';
+export { JOB_PROCESS_SETUP, JobProcess, type JobProcessSetup } from './job-process.js';
 export {
   MessageSubscription,
   NoItemsError,
@@ -87,5 +87,5 @@ export { getWorkerTypeToken, InjectWorkerType, WorkerType } from './nest/worker-
 export { WorkerTypeDoor } from './nest/worker-type-door.js';
 export { WorkerFactory, type LateWorkerOptions } from './nest/worker-factory.js';
 export { MessageJob, type MessageJobOptions } from './nest/message-job.decorator.js';
-export { CursorJob, type CursorJobOptions } from './nest/cursor-job.decorator.js';
+export { CursorJob, type CursorJobOptions, type CursorJobSettings } from './nest/cursor-job.decorator.js';
 export { closeWithWorkers } from './nest/close-with-workers.js';

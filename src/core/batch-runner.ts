@@ -2,13 +2,14 @@ import { SingleBatchContext } from './batch-context.js';
 import { InvalidWorkerError } from './errors.js';
 import { toError } from './to-error.js';
 import type { Job } from './job.js';
-import { isThenable, Runner } from './runner.js';
+import { isThenable } from './is-thenable.js';
+import { Runner } from './runner.js';
 import type { TakenBatch, TakenItem } from './work-queue.js';
 import { workerMode, type Worker } from './worker.js';
 
 /** Gives its worker up to `batchSize` items at a time. */
 export class BatchRunner extends Runner {
-  private readonly batch: TakenBatch = { payloads: [], jobs: [], indices: [], attempts: [] };
+  private readonly batch: TakenBatch = { payloads: [], kept: [], jobs: [], indices: [], attempts: [] };
   private context: SingleBatchContext | undefined = undefined;
 
   protected override adopt(worker: Worker<never>): void {
@@ -30,6 +31,7 @@ export class BatchRunner extends Runner {
       const size = workload.takeBatch(batch, batchSize);
       if (size === 0) {
         batch.payloads = [];
+        batch.kept.length = 0;
         await this.park();
         continue;
       }
@@ -106,7 +108,7 @@ export class BatchRunner extends Runner {
   }
 
   private itemAt(place: number): TakenItem {
-    const { payloads, jobs, indices, attempts } = this.batch;
-    return { payload: payloads[place], job: jobs[place]!, index: indices[place]!, attempt: attempts[place]! };
+    const { kept, jobs, indices, attempts } = this.batch;
+    return { payload: kept[place], job: jobs[place]!, index: indices[place]!, attempt: attempts[place]! };
   }
 }

@@ -23,7 +23,7 @@ export interface DeadLetterQuery {
   readonly type?: string;
   /** At the most so many, the oldest first. Default 100. */
   readonly limit?: number;
-  /** Those that came after the one with this id. */
+  /** Those that came after the one with this id; none when that one is kept no more. */
   readonly after?: string;
 }
 

@@ -55,9 +55,21 @@ export class DelayedItems {
     for (const [end, bucket] of this.buckets) {
       const kept = bucket.filter((envelope) => !belongs(envelope));
       this.size -= bucket.length - kept.length;
-      this.buckets.set(end, kept);
+      if (kept.length > 0) this.buckets.set(end, kept);
+      else this.buckets.delete(end);
     }
+    this.keepEnds();
     return before - this.size;
+  }
+
+  /** Forgets the ends of buckets that are gone, so that nobody waits for them. */
+  private keepEnds(): void {
+    const { ends, buckets } = this;
+    if (ends.length === buckets.size) return;
+    // What is sorted is a heap.
+    const kept = [...buckets.keys()].toSorted((a, b) => a - b);
+    ends.length = 0;
+    for (const end of kept) ends.push(end);
   }
 
   private addEnd(end: number): void {

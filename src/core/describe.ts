@@ -4,13 +4,20 @@ export function describe(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return value.name === '' ? 'a function' : `the function ${value.name}`;
   if (typeof value === 'symbol') return value.toString();
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (typeof value === 'object' && value !== null) {
+  if (typeof value === 'object' && value !== null) return describeObject(value);
+  return String(value);
+}
+
+/** A proxy or a getter may throw at any look; the message matters more. */
+function describeObject(value: object): string {
+  try {
+    if (Array.isArray(value)) return `an array of ${value.length}`;
     const name: unknown = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)
       ?.constructor?.name;
     return typeof name === 'string' && name !== '' && name !== 'Object' ? `a ${name}` : 'an object';
+  } catch {
+    return 'an object';
   }
-  return String(value);
 }
 
 function shorten(text: string): string {

@@ -53,8 +53,9 @@ export class InvalidWorkerError extends BackgroundWorkerError {
   constructor(
     readonly type: string,
     problem: string,
+    options?: ErrorOptions,
   ) {
-    super(`Worker of type ${describe(type)}: ${problem}`);
+    super(`Worker of type ${describe(type)}: ${problem}`, options);
   }
 }
 

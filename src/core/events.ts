@@ -1,5 +1,7 @@
 import type { DeadLetter } from './dead-letters.js';
+import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
+import { toError } from './to-error.js';
 
 /** Why no item of a worker type is started. */
 export type PauseReason =
@@ -36,7 +38,7 @@ export interface UnfinishedItem {
   readonly attempts: number;
 }
 
-/** Everything that a worker process tells, by name. */
+/** Everything that a worker process tells, by name. What feeds on it of its own adds its events by declaration merging. */
 export interface WorkerProcessEvents {
   /** A worker type's number of workers changed its target. */
   scaled: { type: string; from: number; to: number; reason: ScaleReason; queueSize: number };
@@ -58,12 +60,12 @@ export interface WorkerProcessEvents {
   progress: { type: string; itemId: string; progress: unknown };
   /** A shutdown left items unfinished, and no `onUnfinished` took them. */
   unfinished: { items: readonly UnfinishedItem[] };
-  /** A listener of one of these events threw. */
+  /** A listener of one of these events threw, or what is named by `event`: `onUnfinished`, `scalingPolicy`, `observer`. */
   listenerFailed: { event: string; error: Error };
 }
 
 export type EventName = keyof WorkerProcessEvents;
-export type Listener<Name extends EventName> = (event: WorkerProcessEvents[Name]) => void;
+export type Listener<Name extends EventName> = (event: WorkerProcessEvents[Name]) => unknown;
 
 /**
  * The listeners of a worker process. Not Node's EventEmitter: a listener that throws must not end a worker's loop,
@@ -76,7 +78,8 @@ export class EventChannel {
 
   /** Calls `listener` at each event of the name. @returns a function that ends this */
   on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
-    const added = listener as Listener<EventName>;
+    // Of its own, so that a listener which is added twice is removed once at a time.
+    const added: Listener<EventName> = (event) => (listener as Listener<EventName>)(event);
     this.replace(name, [...(this.listeners.get(name) ?? []), added]);
     return () =>
       this.replace(
@@ -92,12 +95,17 @@ export class EventChannel {
   emit<Name extends EventName>(name: Name, event: WorkerProcessEvents[Name]): void {
     for (const listener of this.listeners.get(name) ?? []) {
       try {
-        (listener as Listener<Name>)(event);
+        const result: unknown = (listener as Listener<Name>)(event);
+        if (isThenable(result)) result.then(undefined, (error: unknown) => this.tellFailure(name, error));
       } catch (error) {
-        // A failing listener of failing listeners has nobody left to tell.
-        if (name !== 'listenerFailed') this.emit('listenerFailed', { event: name, error: error as Error });
+        this.tellFailure(name, error);
       }
     }
+  }
+
+  private tellFailure(name: EventName, error: unknown): void {
+    // A failing listener of failing listeners has nobody left to tell.
+    if (name !== 'listenerFailed') this.emit('listenerFailed', { event: name, error: toError(error) });
   }
 
   private replace(name: EventName, listeners: readonly Listener<EventName>[]): void {

@@ -2,7 +2,8 @@ import { InvalidWorkerError } from './errors.js';
 import { toError } from './to-error.js';
 import { ReusedItemContext } from './item-context.js';
 import type { Job } from './job.js';
-import { isThenable, Runner, type RunnerSetting } from './runner.js';
+import { isThenable } from './is-thenable.js';
+import { Runner, type RunnerSetting } from './runner.js';
 import type { TakenItem } from './work-queue.js';
 import { workerMode, type Worker } from './worker.js';
 

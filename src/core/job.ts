@@ -38,7 +38,10 @@ export interface JobResult extends JobProgress {
   readonly error: Error | undefined;
 }
 
-/** Told of each item of a job as it ends, whichever way. For feeds that write outcomes back. */
+/**
+ * Told of each item of a job as it completes or dies, and of a redriven one again. Items that are cancelled or handed
+ * back are counted only. For feeds that write outcomes back.
+ */
 export interface JobObserver {
   /** @param attempts attempts that the item took */
   itemEnded(index: number, outcome: Exclude<Outcome, { kind: 'retry' }>, attempts: number): void;
@@ -79,6 +82,7 @@ export class Job {
   tracked = false;
   private sourceError: Error | undefined = undefined;
   private interrupted = false;
+  private finished = false;
   private result: JobResult | undefined = undefined;
   private completion: PromiseWithResolve<JobResult> | undefined = undefined;
 
@@ -112,14 +116,19 @@ export class Job {
   get completed(): Promise<JobResult> {
     if (this.completion === undefined) {
       this.completion = promiseWithResolve<JobResult>();
-      if (this.result !== undefined) this.completion.resolve(this.result);
+      if (this.finished) this.completion.resolve(this.finalResult());
     }
     return this.completion.promise;
   }
 
   /** Whether the source and every item have ended. */
   get isFinished(): boolean {
-    return this.result !== undefined;
+    return this.finished;
+  }
+
+  /** @internal Whether an item of it that fails is not to be tried again. One that was redriven after the end is. */
+  get dropsFailures(): boolean {
+    return this.isCancelled && !this.isFinished;
   }
 
   /**
@@ -130,6 +139,11 @@ export class Job {
     if (this.isCancelled || this.isFinished) return;
     this.isCancelled = true;
     this.runner.cancelJob(this);
+  }
+
+  /** For answers over HTTP and messages. */
+  toJSON(): JobProgress & { readonly id: string; readonly type: string } {
+    return { id: this.id, type: this.type, ...this.progress() };
   }
 
   /** @internal Takes one more item in. @returns its index */
@@ -170,6 +184,8 @@ export class Job {
 
   /** @internal A dead letter of the job runs again. */
   reopenFailed(count: number): void {
+    // What the job ended as stays as it was.
+    if (this.finished) this.finalResult();
     this.failed -= count;
     this.open += count;
   }
@@ -188,15 +204,22 @@ export class Job {
   }
 
   private finish(): void {
-    if (this.result !== undefined) return;
-    this.result = Object.freeze({
+    if (this.finished) return;
+    this.finished = true;
+    if (this.tracked) this.finalResult();
+    this.completion?.resolve(this.finalResult());
+    this.runner.jobFinished(this);
+  }
+
+  /** The counts at the end. Made when it is asked for: it would cost more than the only item of an untracked job. */
+  private finalResult(): JobResult {
+    this.result ??= Object.freeze({
       ...this.progress(),
       total: this.accepted,
       status: this.status(),
       error: this.sourceError,
     });
-    this.completion?.resolve(this.result);
-    this.runner.jobFinished(this);
+    return this.result;
   }
 
   private status(): JobStatus {

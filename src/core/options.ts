@@ -35,7 +35,7 @@ export interface WorkerTypeOptions {
   readonly batchSize: number;
   /**
    * Milliseconds that an attempt may take. Beyond, it is aborted and counts as failed, and its worker is replaced.
-   * 0: no limit. Default 60,000. Kept to within an eighth; never early.
+   * 0: no limit. Default 60,000. Kept to within about an eighth; never early.
    */
   readonly timeoutMs: number;
   /** Milliseconds without work after which a worker above `minWorkers` ends. 0: at once. Default 10,000. */
@@ -66,6 +66,8 @@ export interface WorkerProcessOptionsInput extends Omit<WorkerTypeOptionsInput, 
   readonly abortGraceMs?: number;
   /** Whether a shutdown works off the queues as well, or only lets running items finish. Default true. */
   readonly drainOnShutdown?: boolean;
+  /** Whether workers start as soon as there is work; else `start` has to be called. Default true. */
+  readonly autoStart?: boolean;
   /** Is given what a shutdown could not finish; the shutdown waits for it. */
   readonly onUnfinished?: (items: readonly UnfinishedItem[]) => void | Promise<void>;
   /** Source of time. Default: the machine's. For tests. */
@@ -80,6 +82,7 @@ export interface WorkerProcessOptions {
   readonly shutdownTimeoutMs: number;
   readonly abortGraceMs: number;
   readonly drainOnShutdown: boolean;
+  readonly autoStart: boolean;
   readonly onUnfinished: ((items: readonly UnfinishedItem[]) => void | Promise<void>) | undefined;
   readonly clock: Clock;
   readonly random: () => number;
@@ -126,28 +129,27 @@ const processRules: Rules<WorkerProcessOptionsInput> = {
   shutdownTimeoutMs: duration,
   abortGraceMs: duration,
   drainOnShutdown: boolean,
+  autoStart: boolean,
   onUnfinished: func,
   clock: (value) => (typeof value === 'object' && value !== null ? undefined : 'expected a Clock'),
   random: func,
 };
 
-/** The names of the options that a worker type takes. */
-export const workerTypeOptionNames: readonly string[] = Object.keys(typeRules);
-
 /** The problems of a worker type's options, a line each. */
 export function findTypeOptionProblems(options: WorkerTypeOptionsInput, path = ''): string[] {
-  return [...findProblems(options, typeRules, path), ...findRetryProblems(options.retry, path)];
+  return [...findProblems(options, typeRules, path), ...findRetryProblems(options, path)];
 }
 
 /** The problems of a process's options, a line each. */
 export function findProcessOptionProblems(options: WorkerProcessOptionsInput): string[] {
-  const problems = [...findProblems(options, processRules), ...findRetryProblems(options.retry, '')];
+  const problems = [...findProblems(options, processRules), ...findRetryProblems(options, '')];
   return problems.length > 0
     ? problems
     : findConflicts({ ...options, maxConcurrency: options.maxConcurrency ?? 10 });
 }
 
-function findRetryProblems(retry: unknown, path: string): string[] {
+function findRetryProblems(options: WorkerTypeOptionsInput | null, path: string): string[] {
+  const retry: unknown = options?.retry;
   return retry === undefined ? [] : findProblems(retry, retryRules, `${path}retry.`);
 }
 
@@ -166,9 +168,11 @@ export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): Wo
     shutdownTimeoutMs = 20_000,
     abortGraceMs = 1_000,
     drainOnShutdown = true,
+    autoStart = true,
     onUnfinished,
     clock = systemClock,
     random = Math.random,
+    retry = {},
     ...typeDefaults
   } = input;
   return Object.freeze({
@@ -176,10 +180,11 @@ export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): Wo
     shutdownTimeoutMs,
     abortGraceMs,
     drainOnShutdown,
+    autoStart,
     onUnfinished,
     clock,
     random,
-    typeDefaults,
+    typeDefaults: Object.freeze({ ...typeDefaults, retry: Object.freeze({ ...retry }) }),
   });
 }
 

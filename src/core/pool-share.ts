@@ -6,9 +6,17 @@ import { ItemRunner } from './item-runner.js';
 import type { Job } from './job.js';
 import { AttemptDurations, type TypePerformance } from './performance-report.js';
 import type { Runner, RunnerHome, RunnerSetting } from './runner.js';
-import { smooth, thresholdScaling, wantedWorkers, type SmoothedScale } from './scaling-policy.js';
+import {
+  smooth,
+  thresholdScaling,
+  wantedWorkers,
+  type ScalingInput,
+  type ScalingPolicy,
+  type SmoothedScale,
+} from './scaling-policy.js';
 import { TimeLimitWatch } from './time-limit-watch.js';
 import type { TimeSlices } from './time-slices.js';
+import { toError } from './to-error.js';
 import type { Worker, WorkerMode } from './worker.js';
 import type { Workload } from './workload.js';
 
@@ -45,6 +53,7 @@ export class PoolShare implements RunnerHome {
   private readonly watch: TimeLimitWatch;
   private readonly durations = new AttemptDurations();
   private scale: SmoothedScale = { workers: 0, fewerSinceMs: undefined, peak: 0 };
+  private policyFailed = false;
   private startFailures = 0;
   private startAgainAtMs = 0;
   private reported = 0;
@@ -62,6 +71,8 @@ export class PoolShare implements RunnerHome {
       workload.options.timeoutMs,
       this.runners,
       (runner) => this.expire(runner),
+      // A runner between two items takes the next one without a word.
+      () => this.runners.size > this.parked.length,
       clock,
     );
   }
@@ -88,9 +99,23 @@ export class PoolShare implements RunnerHome {
     if (isPaused) return 0;
     if (depth === 0) return minWorkers;
     const input = { type, queueSize: depth, scalingThreshold, maxConcurrency, current: this.scale.workers };
-    const wanted = Math.max(minWorkers, wantedWorkers(scalingPolicy, input));
+    const wanted = Math.max(minWorkers, this.askPolicy(scalingPolicy, input));
     this.scale = smooth(this.scale, wanted, nowMs, scaleDownDelayMs);
     return this.scale.workers;
+  }
+
+  /** A policy that throws must not stop the pool: the default takes its place, and the first error in a row is told. */
+  private askPolicy(policy: ScalingPolicy, input: ScalingInput): number {
+    try {
+      const answer = wantedWorkers(policy, input);
+      this.policyFailed = false;
+      return answer;
+    } catch (error) {
+      if (!this.policyFailed)
+        this.events.emit('listenerFailed', { event: 'scalingPolicy', error: toError(error) });
+      this.policyFailed = true;
+      return wantedWorkers(thresholdScaling, input);
+    }
   }
 
   /** Whether its workers may stay although it wants fewer: they have nothing to do, and may have soon. */
@@ -135,8 +160,9 @@ export class PoolShare implements RunnerHome {
     while (this.active > this.target && this.parked.length > 0) this.dismiss(this.parked.shift()!);
     const { waiting, isPaused, options } = this.workload;
     const pieces = this.source.mode === 'batch' ? Math.ceil(waiting / options.batchSize) : waiting;
-    for (let woken = 0; woken < pieces && !isPaused && this.parked.length > 0; woken++)
-      this.parked.pop()!.wake();
+    const toWake = isPaused ? 0 : Math.min(pieces, this.parked.length);
+    if (toWake > 0) this.watch.start();
+    for (let woken = 0; woken < toWake; woken++) this.parked.pop()!.wake();
     while (this.active < this.target && this.pool.hasRoom() && this.clock.now() >= this.startAgainAtMs)
       this.start();
     if (this.parked.length > 0) this.workload.hungry = true;
@@ -169,9 +195,7 @@ export class PoolShare implements RunnerHome {
     this.runners.delete(runner);
     if (failure?.during === 'start') {
       this.active--;
-      const retryInMs = Math.min(LONGEST_START_DELAY_MS, FIRST_START_DELAY_MS * 2 ** this.startFailures++);
-      this.startAgainAtMs = this.clock.now() + retryInMs;
-      this.events.emit('workerFailed', { type: this.type, ...failure, retryInMs });
+      this.events.emit('workerFailed', { type: this.type, ...failure, retryInMs: this.delayStart() });
     } else if (failure !== undefined) {
       this.events.emit('workerFailed', { type: this.type, ...failure, retryInMs: undefined });
     }
@@ -179,6 +203,16 @@ export class PoolShare implements RunnerHome {
       this.workload.resume('too-many-abandoned');
     }
     this.pool.workersChanged();
+  }
+
+  /** Workers that were started together and failed together count as one failure. @returns the delay */
+  private delayStart(): number {
+    const nowMs = this.clock.now();
+    if (nowMs >= this.startAgainAtMs) {
+      const delayMs = Math.min(LONGEST_START_DELAY_MS, FIRST_START_DELAY_MS * 2 ** this.startFailures++);
+      this.startAgainAtMs = nowMs + delayMs;
+    }
+    return this.startAgainAtMs - nowMs;
   }
 
   // ── told by the runners ───────────────────────────────────────────────────
@@ -208,7 +242,6 @@ export class PoolShare implements RunnerHome {
 
   /** Told by the workload: something waits that a parked worker could take. */
   itemsArrived(): void {
-    this.watch.start();
     this.pool.wakeSoon(this);
   }
 

@@ -28,7 +28,9 @@ export interface RetryPolicy {
  * @param random a number in [0, 1)
  */
 export function backoffMs(policy: RetryPolicy, attempt: number, random: number): number {
-  const delayMs = Math.min(policy.maxBackoffMs, policy.backoffMs * policy.factor ** (attempt - 1));
+  // Kept finite, as 0 × Infinity would be no number.
+  const growth = Math.min(Number.MAX_VALUE, policy.factor ** (attempt - 1));
+  const delayMs = Math.min(policy.maxBackoffMs, policy.backoffMs * growth);
   return delayMs * (1 + policy.jitter * (2 * random - 1));
 }
 

@@ -32,9 +32,7 @@ export class RetrySchedule {
   /** Releases all items, whenever they are due. @returns how many */
   releaseAll(): number {
     const count = this.items.size;
-    this.timer?.cancel();
-    this.timer = undefined;
-    this.timerDueMs = Infinity;
+    this.disarm();
     this.items.takeAll(this.release);
     if (count > 0) this.released();
     return count;
@@ -42,7 +40,10 @@ export class RetrySchedule {
 
   /** Removes the items that `belongs` is true of. @returns how many */
   remove(belongs: (envelope: Envelope) => boolean): number {
-    return this.items.remove(belongs);
+    const count = this.items.remove(belongs);
+    this.disarm();
+    this.arm();
+    return count;
   }
 
   private arm(): void {
@@ -51,6 +52,12 @@ export class RetrySchedule {
     this.timer?.cancel();
     this.timerDueMs = dueMs;
     this.timer = this.clock.setTimer(() => this.releaseDue(), Math.max(0, dueMs - this.clock.now()));
+  }
+
+  private disarm(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+    this.timerDueMs = Infinity;
   }
 
   private releaseDue(): void {

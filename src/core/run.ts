@@ -3,18 +3,34 @@ import type { Job } from './job.js';
 /** Payloads of a run at the most. Long enough that its cost vanishes per item, short enough to be given back soon. */
 export const RUN_LENGTH = 1_024;
 
+/** Payloads that the first run of a queue has room for; the next ones have more and more. */
+export const SHORTEST_RUN = 16;
+
 /**
  * An item that can't wait as a bare payload: it belongs to another job than the run it stands in, or it has been
  * attempted before. Made only for such items; the others cost no object.
  */
 export class Envelope {
+  /** Attempts that have failed so far. */
+  readonly #attempts: number;
+
   constructor(
-    public payload: unknown,
+    readonly payload: unknown,
     readonly job: Job,
     readonly index: number,
-    /** Attempts that have failed so far. */
-    public attempts: number,
-  ) {}
+    attempts: number,
+  ) {
+    this.#attempts = attempts;
+  }
+
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  /** Not `instanceof`, which runs code of a payload that is a proxy. */
+  static is(slot: unknown): slot is Envelope {
+    return typeof slot === 'object' && slot !== null && #attempts in slot;
+  }
 }
 
 /**

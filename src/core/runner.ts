@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js';
 import { toError } from './to-error.js';
 import type { EventChannel } from './events.js';
+import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
 import type { TimeSlices } from './time-slices.js';
 import type { Worker } from './worker.js';
@@ -65,7 +66,7 @@ export abstract class Runner {
     let worker: Worker<never>;
     try {
       const made = create();
-      worker = made instanceof Promise ? await made : made;
+      worker = isThenable(made) ? await made : made;
       this.adopt(worker);
       if (worker.onStart !== undefined) await worker.onStart();
     } catch (error) {
@@ -145,13 +146,7 @@ export abstract class Runner {
   }
 
   protected readonly tellProgress = (itemId: string, progress: unknown): void => {
+    if (this.retired) return;
     this.setting.events.emit('progress', { type: this.setting.workload.type, itemId, progress });
   };
-}
-
-/** Whether `value` has to be awaited. Awaiting anything else would cost a turn of the microtask queue. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
 }

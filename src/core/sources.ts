@@ -1,3 +1,5 @@
+import { isProxy } from 'node:util/types';
+
 /** Where the items of a job come from: one item, an array, or anything that can be iterated. */
 export type Source<Payload> = Payload | readonly Payload[] | Iterable<Payload> | AsyncIterable<Payload>;
 
@@ -12,7 +14,10 @@ export type ClassifiedSource<Payload> =
  * and bytes included, although they can be iterated. To submit an array or an iterable as one item, wrap it: `[item]`.
  */
 export function classifySource<Payload>(source: Source<Payload>): ClassifiedSource<Payload> {
-  if (Array.isArray(source)) return { kind: 'array', payloads: source as readonly Payload[] };
+  if (Array.isArray(source)) {
+    // A proxy is read here, where a trap that throws has changed nothing yet.
+    return { kind: 'array', payloads: isProxy(source) ? [...(source as Payload[])] : source };
+  }
   if (typeof source !== 'object' || source === null || ArrayBuffer.isView(source)) {
     return { kind: 'item', payload: source };
   }

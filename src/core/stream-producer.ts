@@ -1,7 +1,8 @@
 import type { Producer } from './admission.js';
 import { toError } from './to-error.js';
+import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
-import { isThenable } from './runner.js';
+import { promiseWithResolve } from './promise-with-resolve.js';
 import type { TimeSlices } from './time-slices.js';
 import type { Workload } from './workload.js';
 
@@ -10,8 +11,9 @@ import type { Workload } from './workload.js';
  * before is in the queue.
  */
 export class StreamProducer implements Producer {
-  /** Resolves when the source is read no more. Never rejects. */
+  /** Resolves when the source is read no more, and none of its items may come. Never rejects. */
   readonly ended: Promise<void>;
+  private readonly end: () => void;
   private pending: unknown = undefined;
   private letIn: (() => void) | undefined = undefined;
   private stopped = false;
@@ -22,7 +24,10 @@ export class StreamProducer implements Producer {
     private readonly iterator: Iterator<unknown> | AsyncIterator<unknown>,
     private readonly slices: TimeSlices,
   ) {
-    this.ended = this.read();
+    const { promise, resolve } = promiseWithResolve<void>();
+    this.ended = promise;
+    this.end = resolve;
+    void this.read();
   }
 
   /**
@@ -36,12 +41,18 @@ export class StreamProducer implements Producer {
       this.workload.stopWaitingForRoom(this);
       this.proceed();
     }
+    // What is read yet of a cancelled job is dropped, so nobody has to wait for a source that does not answer.
+    if (this.job.isCancelled) this.end();
     void this.close();
   }
 
   proceed(): boolean {
-    if (!this.job.isCancelled) this.workload.admit(this.job, this.pending);
-    this.letIn!();
+    const { pending } = this;
+    const letIn = this.letIn!;
+    this.pending = undefined;
+    this.letIn = undefined;
+    if (!this.job.isCancelled) this.workload.admit(this.job, pending);
+    letIn();
     return true;
   }
 
@@ -54,7 +65,7 @@ export class StreamProducer implements Producer {
       while (!this.stopped) {
         let next = this.iterator.next();
         if (isThenable(next)) next = await next;
-        if (next.done === true || this.job.isCancelled) break;
+        if (next.done || this.job.isCancelled) break;
         if (this.stopped) this.workload.admit(this.job, next.value);
         else if (!this.workload.submit(this.job, next.value)) await this.waitForRoom(next.value);
         if (this.slices.spend(1)) await this.slices.pause();
@@ -63,6 +74,7 @@ export class StreamProducer implements Producer {
     } catch (error) {
       this.job.seal(toError(error));
     }
+    this.end();
   }
 
   private async waitForRoom(payload: unknown): Promise<void> {
@@ -70,8 +82,6 @@ export class StreamProducer implements Producer {
     const room = new Promise<void>((resolve) => (this.letIn = resolve));
     this.workload.waitForRoom(this);
     await room;
-    this.letIn = undefined;
-    this.pending = undefined;
   }
 
   /** A source that fails while it is told to end has ended all the same. */

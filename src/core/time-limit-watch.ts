@@ -1,7 +1,7 @@
 import type { Clock, Timer } from './clock.js';
 import type { Runner } from './runner.js';
 
-/** Looks at each runner so many times within the time limit. */
+/** Looks at each runner at least so many times within the time limit. */
 const LOOKS = 8;
 const LONGEST_INTERVAL_MS = 1_000;
 
@@ -18,17 +18,20 @@ export class TimeLimitWatch {
    * @param timeoutMs 0 for no limit
    * @param runners those to look at
    * @param expire called for each runner that is past its limit
+   * @param mayHold whether a runner that holds nothing now may hold something soon, without `start` being called
    */
   constructor(
     private readonly timeoutMs: number,
     private readonly runners: Iterable<Runner>,
     private readonly expire: (runner: Runner) => void,
+    private readonly mayHold: () => boolean,
     private readonly clock: Clock,
   ) {
-    this.intervalMs = Math.max(1, Math.min(LONGEST_INTERVAL_MS, timeoutMs / LOOKS));
+    // A whole number of looks makes up the limit, or the last one would come late by most of an interval.
+    this.intervalMs = Math.max(1, timeoutMs / Math.max(LOOKS, Math.ceil(timeoutMs / LONGEST_INTERVAL_MS)));
   }
 
-  /** Looks from now on, until no runner holds anything. */
+  /** Looks from now on, until no runner holds anything or may soon. */
   start(): void {
     if (this.timeoutMs === 0 || this.timer !== undefined) return;
     this.lookedAtMs = this.clock.now();
@@ -50,10 +53,8 @@ export class TimeLimitWatch {
     // When the event loop was blocked, no handler could settle: that time is not theirs.
     const elapsedMs = Math.min(nowMs - this.lookedAtMs, 2 * this.intervalMs);
     this.lookedAtMs = nowMs;
-    let holding = 0;
     for (const runner of this.runners) {
       if (!runner.holding) continue;
-      holding++;
       const { watched } = runner;
       if (watched.sequence !== runner.sequence) {
         watched.sequence = runner.sequence;
@@ -63,6 +64,6 @@ export class TimeLimitWatch {
         if (watched.forMs >= this.timeoutMs) this.expire(runner);
       }
     }
-    if (holding > 0) this.arm();
+    if (this.mayHold()) this.arm();
   }
 }

@@ -1,5 +1,5 @@
 import type { Job } from './job.js';
-import { Envelope, Run, RUN_LENGTH } from './run.js';
+import { Envelope, Run, RUN_LENGTH, SHORTEST_RUN } from './run.js';
 
 /** Where `WorkQueue.take` puts what it takes: a record that its worker uses again and again. */
 export interface TakenItem {
@@ -12,7 +12,10 @@ export interface TakenItem {
 
 /** Where `WorkQueue.takeBatch` puts what it takes. */
 export interface TakenBatch {
+  /** For the handler. */
   payloads: unknown[];
+  /** The same, where no handler can change them: what is retried must be what was submitted. */
+  readonly kept: unknown[];
   readonly jobs: Job[];
   readonly indices: number[];
   readonly attempts: number[];
@@ -36,14 +39,14 @@ export class WorkQueue {
   private head = new Run(undefined, 0, 0);
   private tail = this.head;
 
-  /** Appends one payload, the item `index` of `job`. */
+  /** Appends one payload, the item `index` of `job`. The indices of a job's payloads follow one another. */
   push(job: Job, index: number, payload: unknown): void {
     const { tail } = this;
     if (this.size === 0 && tail.job !== job) tail.reopen(job, index);
     if (tail.job === job && !tail.isFull) {
       tail.slots[tail.filled++] = payload;
     } else if (tail.isFull) {
-      const run = this.appendRun(job, index, RUN_LENGTH);
+      const run = this.appendRun(job, index, this.nextLength);
       run.slots[run.filled++] = payload;
     } else {
       tail.slots[tail.filled++] = new Envelope(payload, job, index, 0);
@@ -71,7 +74,7 @@ export class WorkQueue {
 
   /** Appends an item that comes back. */
   pushEnvelope(envelope: Envelope): void {
-    const run = this.tail.isFull ? this.appendRun(undefined, 0, RUN_LENGTH) : this.tail;
+    const run = this.tail.isFull ? this.appendRun(undefined, 0, this.nextLength) : this.tail;
     run.slots[run.filled++] = envelope;
     this.size++;
   }
@@ -84,7 +87,7 @@ export class WorkQueue {
       const place = run.taken++;
       const slot = run.slots[place];
       run.slots[place] = undefined;
-      if (slot instanceof Envelope) {
+      if (Envelope.is(slot)) {
         run.envelopesTaken++;
         item.payload = slot.payload;
         item.job = slot.job;
@@ -117,7 +120,7 @@ export class WorkQueue {
     const payloads = new Array<unknown>(count);
     for (let place = 0; place < count; place++) {
       this.take(taken);
-      payloads[place] = taken.payload;
+      payloads[place] = batch.kept[place] = taken.payload;
       batch.jobs[place] = taken.job;
       batch.indices[place] = taken.index;
       batch.attempts[place] = taken.attempt;
@@ -133,7 +136,7 @@ export class WorkQueue {
     for (let run: Run | undefined = this.head; run !== undefined; run = run.next) {
       for (let place = run.taken; place < run.filled; place++) {
         const slot = run.slots[place];
-        if (slot instanceof Envelope) {
+        if (Envelope.is(slot)) {
           if (slot.job === job) this.removeSlot(run, place, REMOVED_ENVELOPE);
         } else if (run.job === job && slot !== REMOVED_PAYLOAD && slot !== REMOVED_ENVELOPE) {
           this.removeSlot(run, place, REMOVED_PAYLOAD);
@@ -162,6 +165,11 @@ export class WorkQueue {
   private readableRun(): Run {
     while (this.head.isDrained) this.head = this.head.next!;
     return this.head;
+  }
+
+  /** Twice the last run's: one that is left half empty then never costs more than what was filled before it. */
+  private get nextLength(): number {
+    return Math.min(RUN_LENGTH, Math.max(SHORTEST_RUN, 2 * this.tail.capacity));
   }
 
   private appendRun(job: Job | undefined, firstIndex: number, capacity: number): Run {

@@ -25,7 +25,7 @@ export class WorkerPool implements PoolOfShares {
   private reviewPending = false;
   private reviewTimer: Timer | undefined = undefined;
   private outnumbered = false;
-  private closing = false;
+  private state: 'held' | 'open' | 'closing' = 'held';
   private emptyWaiters: (() => void)[] = [];
   private reportedAtMs: number;
 
@@ -71,7 +71,7 @@ export class WorkerPool implements PoolOfShares {
    */
   addWorker(type: string): boolean {
     const share = this.byType.get(type);
-    if (share === undefined || this.closing || !this.hasRoom()) return false;
+    if (share === undefined || !this.hasRoom()) return false;
     if (share.active >= share.workload.options.maxConcurrency) return false;
     share.overrideTarget(share.active + 1);
     share.settleWorkers();
@@ -82,11 +82,11 @@ export class WorkerPool implements PoolOfShares {
   /**
    * Takes one worker of the type away as soon as it holds nothing. The scaling policy may bring one back.
    *
-   * @returns false when it has none, or the type is unknown
+   * @returns false when it has none, the type is unknown, or the pool is not open
    */
   removeWorker(type: string): boolean {
     const share = this.byType.get(type);
-    if (share === undefined || share.active === 0) return false;
+    if (share === undefined || !this.isOpen || share.active === 0) return false;
     share.overrideTarget(share.active - 1);
     share.settleWorkers();
     return true;
@@ -116,13 +116,26 @@ export class WorkerPool implements PoolOfShares {
       if (force) share.retireAll(reason);
       else share.abortAll(reason);
     }
-    if (!force) await this.whenEmpty();
+    if (force) this.workersChanged();
+    else await this.whenEmpty();
     for (const share of this.shares) share.stopWatching();
+  }
+
+  /** @internal Whether workers may start. */
+  get isOpen(): boolean {
+    return this.state === 'open';
+  }
+
+  /** @internal Lets workers start. */
+  open(): void {
+    if (this.state !== 'held') return;
+    this.state = 'open';
+    this.reviewSoon();
   }
 
   /** @internal No worker starts from now on, and each ends when it holds nothing. */
   close(): void {
-    this.closing = true;
+    this.state = 'closing';
     this.reviewTimer?.cancel();
     this.reviewTimer = undefined;
     for (const share of this.shares) {
@@ -143,7 +156,7 @@ export class WorkerPool implements PoolOfShares {
   }
 
   hasRoom(): boolean {
-    return !this.closing && this.workerCount() < this.maxConcurrency;
+    return this.state === 'open' && this.workerCount() < this.maxConcurrency;
   }
 
   workersChanged(): void {
@@ -164,16 +177,17 @@ export class WorkerPool implements PoolOfShares {
 
   /** Reviews once at the end of this synchronous stretch, however often it is asked to. */
   private reviewSoon(): void {
-    if (this.reviewPending || this.closing) return;
+    if (this.reviewPending || this.state !== 'open') return;
     this.reviewPending = true;
     queueMicrotask(() => {
       this.reviewPending = false;
-      if (!this.closing) this.review();
+      this.review();
     });
   }
 
   /** Sets each type's target, and makes it so. */
   review(): void {
+    if (this.state !== 'open') return;
     const nowMs = this.clock.now();
     if (this.outnumbered) this.passTurns(nowMs);
     const wanted = this.shares.map((share) => share.wanted(nowMs));
@@ -209,7 +223,8 @@ export class WorkerPool implements PoolOfShares {
     this.reviewTimer?.cancel();
     this.reviewTimer = undefined;
     const hasWork = this.shares.some(({ workload }) => workload.depth > 0);
-    if (this.closing || (!hasWork && this.workerCount() === 0)) return;
+    const lacksWorkers = this.shares.some((share) => share.active < share.target);
+    if (this.state !== 'open' || (!hasWork && !lacksWorkers && this.workerCount() === 0)) return;
     this.reviewTimer = this.clock.setTimer(() => this.review(), this.outnumbered ? TURN_MS : REVIEW_MS);
     // Idle workers alone are no reason to keep a process alive.
     this.reviewTimer.keepAlive(hasWork);

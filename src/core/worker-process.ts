@@ -43,7 +43,7 @@ export class WorkerProcess {
   /** All workers of this process. */
   readonly pool: WorkerPool;
   protected readonly options: WorkerProcessOptions;
-  private readonly events = new EventChannel();
+  protected readonly events = new EventChannel();
   private readonly slices: TimeSlices;
   private readonly workloads = new Map<string, Workload>();
   private readonly streams = new Set<StreamProducer>();
@@ -61,6 +61,7 @@ export class WorkerProcess {
     const { clock, maxConcurrency } = this.options;
     this.slices = new TimeSlices(clock);
     this.pool = new WorkerPool(maxConcurrency, this.events, clock, this.slices);
+    if (this.options.autoStart) this.pool.open();
     this.jobRunner = {
       cancelJob: (job) => this.cancelJob(job),
       jobFinished: (job) => this.jobFinished(job),
@@ -108,7 +109,8 @@ export class WorkerProcess {
     options?: SubmitOptions,
   ): Promise<Job> {
     const workload = this.workload(type);
-    if (this.closed !== undefined) throw new ProcessClosedError('distributeWork()');
+    this.refuseWhenClosed('distributeWork()');
+    workload.refuseIfLineIsFull();
     const work = classifySource(source);
     const job = this.makeJob(type, options);
     switch (work.kind) {
@@ -137,8 +139,7 @@ export class WorkerProcess {
   /**
    * Submits one item if there is room for it now. The fastest way in: it makes neither a job nor a promise.
    *
-   * @returns false, having done nothing, when the queue is full, the type is paused by its dead letters, or the process
-   *   shuts down
+   * @returns false, having done nothing, when the queue is full or the process shuts down
    * @throws UnknownWorkerTypeError
    */
   offer<Payload>(type: string, payload: Payload): boolean {
@@ -153,7 +154,7 @@ export class WorkerProcess {
   }
 
   /** Makes an item a dead letter that failed a check before any worker saw it. @returns its job */
-  protected rejectItem(type: string, payload: unknown, error: Error): Job {
+  rejectItem(type: string, payload: unknown, error: Error): Job {
     const job = this.makeJob(type);
     this.workload(type).reject(job, payload, error);
     job.seal();
@@ -198,6 +199,11 @@ export class WorkerProcess {
     job.seal();
     this.workloads.get(job.type)!.dropJob(job);
     this.pool.abortJob(job);
+  }
+
+  /** Lets workers start; to be called only when the process was made with `autoStart: false`. Calling it again does nothing. */
+  start(): void {
+    this.pool.open();
   }
 
   // ── steering ──────────────────────────────────────────────────────────────
@@ -311,26 +317,27 @@ export class WorkerProcess {
    * gives what is left to `onUnfinished`. A second call returns the same promise.
    */
   shutdown(): Promise<void> {
-    this.closed ??= this.close();
+    // A turn later: what the closing calls (listeners, sources) may call this again, and must find it closed.
+    this.closed ??= Promise.resolve().then(() => this.close());
     return this.closed;
   }
 
   private async close(): Promise<void> {
-    const { drainOnShutdown, shutdownTimeoutMs, abortGraceMs } = this.options;
+    const { drainOnShutdown, shutdownTimeoutMs, abortGraceMs, clock } = this.options;
+    const deadlineMs = clock.now() + shutdownTimeoutMs;
     const streams = [...this.streams];
     for (const { job } of streams) job.markInterrupted();
     for (const stream of streams) stream.stop();
     for (const workload of this.workloads.values()) workload.closeAdmission();
-    if (!drainOnShutdown) this.pool.close();
+    // A process that was never started has no workers to wait for.
+    const drains = drainOnShutdown && this.pool.isOpen;
+    if (!drains) this.pool.close();
     // A source that does not answer must not use up the time of the items.
     await this.within(
       Math.min(abortGraceMs, shutdownTimeoutMs),
       Promise.all(streams.map(({ ended }) => ended)),
     );
-    await this.within(
-      shutdownTimeoutMs,
-      drainOnShutdown ? this.drained(shutdownTimeoutMs) : this.pool.whenEmpty(),
-    );
+    await this.within(deadlineMs - clock.now(), drains ? this.drained(deadlineMs) : this.pool.whenEmpty());
     await this.handBackRest(abortGraceMs);
     for (const { job } of streams) job.seal();
   }
@@ -350,13 +357,12 @@ export class WorkerProcess {
   }
 
   /** Resolves when nothing is left that could be done before the deadline. */
-  private async drained(timeoutMs: number): Promise<void> {
-    const deadlineMs = this.options.clock.now() + timeoutMs;
+  private async drained(deadlineMs: number): Promise<void> {
     await Promise.all([...this.workloads.values()].map((workload) => workload.whenNothingDueBy(deadlineMs)));
   }
 
   private async within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
-    if (timeoutMs === 0) return;
+    if (timeoutMs <= 0) return;
     let timer;
     const timeout = new Promise<void>((resolve) => (timer = this.options.clock.setTimer(resolve, timeoutMs)));
     await Promise.race([work, timeout]);
@@ -372,6 +378,16 @@ export class WorkerProcess {
       this.events.emit('listenerFailed', { event: 'onUnfinished', error: toError(error) });
     }
     this.events.emit('unfinished', { items });
+  }
+
+  /** @throws UnknownWorkerTypeError */
+  protected requireType(type: string): void {
+    this.workload(type);
+  }
+
+  /** @throws ProcessClosedError once the process shuts down */
+  protected refuseWhenClosed(operation: string): void {
+    if (this.closed !== undefined) throw new ProcessClosedError(operation);
   }
 
   /** @throws UnknownWorkerTypeError */

@@ -3,10 +3,11 @@ import type { Clock } from './clock.js';
 import type { WorkCounts } from './counts.js';
 import { DeadLetterStore, type DeadLetter } from './dead-letters.js';
 import { QueueFullError } from './errors.js';
+import { toError } from './to-error.js';
 import type { EventChannel, PauseReason, UnfinishedItem } from './events.js';
 import type { Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
-import type { DeadReason } from './outcome.js';
+import type { DeadReason, Outcome } from './outcome.js';
 import { classifyFailure } from './retry-policy.js';
 import { RetrySchedule } from './retry-schedule.js';
 import { Envelope } from './run.js';
@@ -132,8 +133,7 @@ export class Workload {
   admit(job: Job, payload: unknown): void {
     this.queue.push(job, job.accept(), payload);
     this.submitted++;
-    if (this.isClosed) this.handBackHeld();
-    else this.arrived();
+    this.arrived();
   }
 
   /** Takes `payloads[from .. to)` in without asking for room; for a producer whose turn it is. */
@@ -143,15 +143,14 @@ export class Workload {
     this.arrived();
   }
 
-  /**
-   * Puts `producer` in line for room.
-   *
-   * @throws QueueFullError when as many wait already as may
-   */
+  /** @throws QueueFullError when as many producers wait for room as may, so that no further submission is taken */
+  refuseIfLineIsFull(): void {
+    if (!this.admission.lineIsFull) return;
+    throw new QueueFullError(this.type, this.options.maxQueueSize, this.options.maxWaitingProducers);
+  }
+
+  /** Puts `producer` in line for room; one that has been taken joins again and again. */
   waitForRoom(producer: Producer): void {
-    if (this.admission.lineIsFull) {
-      throw new QueueFullError(this.type, this.options.maxQueueSize, this.options.maxWaitingProducers);
-    }
     this.admission.join(producer);
   }
 
@@ -167,6 +166,7 @@ export class Workload {
   }
 
   private arrived(): void {
+    if (this.isClosed) return this.handBackHeld();
     if (this.hungry) {
       this.hungry = false;
       this.listener.itemsArrived();
@@ -199,7 +199,7 @@ export class Workload {
     this.running -= count;
     this.completed += count;
     if (job.observer !== undefined) {
-      for (let i = 0; i < count; i++) job.observer.itemEnded(index + i, COMPLETED, attempts);
+      for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
     }
     job.end('done', count);
     this.left();
@@ -209,7 +209,7 @@ export class Workload {
   fail(item: TakenItem, error: Error): void {
     const { job, index, payload, attempt } = item;
     this.running--;
-    if (job.isCancelled) {
+    if (job.dropsFailures) {
       this.endCancelled(job, 1);
     } else if (this.receiveUnfinished !== undefined) {
       this.handBack(item);
@@ -237,6 +237,20 @@ export class Workload {
   private left(): void {
     if (this.depth < this.lowestDepth) this.crossed();
     if (this.running === 0 && this.waiters.size > 0) this.tellWaiters();
+  }
+
+  /** An observer that throws must not end the worker that settles the item. */
+  private tellObserver(
+    job: Job,
+    index: number,
+    outcome: Exclude<Outcome, { kind: 'retry' }>,
+    attempts: number,
+  ): void {
+    try {
+      job.observer?.itemEnded(index, outcome, attempts);
+    } catch (error) {
+      this.events.emit('listenerFailed', { event: 'observer', error: toError(error) });
+    }
   }
 
   private endCancelled(job: Job, count: number): void {
@@ -305,7 +319,7 @@ export class Workload {
     this.dead.add({ letter, job });
     this.diedCount++;
     this.events.emit('deadLetter', letter);
-    job.observer?.itemEnded(index, { kind: 'dead', reason, error }, attempts);
+    this.tellObserver(job, index, { kind: 'dead', reason, error }, attempts);
     job.end('failed', 1);
     if (this.dead.size >= this.options.maxDeadLetters) this.pause('dead-letters-full');
   }
@@ -376,8 +390,9 @@ export class Workload {
   /** Resolves when nothing runs, and nothing that may start is due by `deadlineMs` of the clock. */
   whenNothingDueBy(deadlineMs: number): Promise<void> {
     return this.when(() => {
-      if (this.running > 0 || (this.queue.size > 0 && !this.isPaused)) return false;
-      return (this.delayed.nextDueMs ?? Infinity) > deadlineMs;
+      if (this.running > 0) return false;
+      if (this.isPaused) return true;
+      return this.queue.size === 0 && (this.delayed.nextDueMs ?? Infinity) > deadlineMs;
     });
   }
 

@@ -1,20 +1,15 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, type Type } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { findProblems, refuseProblems, text, wholeNumber, type Rules } from '../core/option-rules.js';
+import { findProblems, given, refuseProblems, text, type Rules } from '../core/option-rules.js';
 import type { CursorSource } from '../feeds/cursors/cursor-source.js';
 import { JobProcess } from '../job-process.js';
 import { CronRegistrar } from './cron-registrar.js';
-import { cursorJobMetadata, type CursorJobOptions } from './cursor-job.decorator.js';
+import { cursorJobMetadata, cursorJobSettingRules, type CursorJobOptions } from './cursor-job.decorator.js';
+import { decoratedClass, type Provider } from './decorated-class.js';
+import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
+import type { WorkerModuleOptions } from './worker-module-options.js';
 
-type Provider = ReturnType<DiscoveryService['getProviders']>[number];
-
-const rules: Rules<CursorJobOptions> = {
-  name: text,
-  worker: text,
-  cron: text,
-  timeZone: text,
-  pageSize: wholeNumber(1),
-};
+const rules: Rules<CursorJobOptions> = { name: text, worker: text, ...cursorJobSettingRules };
 
 /** Finds the classes that `@CursorJob` decorates among the providers, and registers them. */
 @Injectable()
@@ -23,41 +18,42 @@ export class CursorExplorer {
     private readonly discovery: DiscoveryService,
     private readonly jobs: JobProcess,
     private readonly crons: CronRegistrar,
+    @Inject(WORKER_MODULE_OPTIONS) private readonly moduleOptions: WorkerModuleOptions,
   ) {}
 
   explore(): void {
-    const seen = new Set<unknown>();
+    const seen = new Set<Type<unknown>>();
     for (const provider of this.discovery.getProviders()) {
-      const { token } = provider;
-      if (typeof token !== 'function' || seen.has(token)) continue;
-      const options = cursorJobMetadata(token);
-      if (options === undefined) continue;
-      seen.add(token);
-      this.register(provider, options);
+      const decorated = decoratedClass(provider, (target) => cursorJobMetadata(target) !== undefined);
+      if (decorated === undefined || seen.has(decorated)) continue;
+      seen.add(decorated);
+      this.register(provider, decorated);
     }
   }
 
-  private register(provider: Provider, options: CursorJobOptions): void {
-    const { name, worker, cron, timeZone, pageSize = 500 } = options;
-    const className = (provider.token as { name: string }).name;
-    refuseProblems(`@CursorJob on ${className}`, this.problems(provider, options));
+  private register(provider: Provider, decorated: Type<unknown>): void {
+    const options = cursorJobMetadata(decorated)!;
+    refuseProblems(`@CursorJob on ${decorated.name}`, this.problems(provider, decorated, options));
+    const { name, worker } = options;
     // The provider may not have been made yet; the source is asked for when it is read.
     const source: CursorSource = {
       fetchPage: (cursor, limit, signal) => sourceOf(provider).fetchPage(cursor, limit, signal),
       onRunCompleted: (result) => sourceOf(provider).onRunCompleted?.(result),
     };
+    const {
+      cron,
+      timeZone,
+      pageSize = 500,
+    } = { ...options, ...given(this.moduleOptions.cursors?.[name] ?? {}) };
     this.jobs.registerCursorJob({ name, type: worker, pageSize, source });
     if (cron !== undefined) this.crons.declare({ name, cron, timeZone });
   }
 
-  private problems(provider: Provider, options: CursorJobOptions): string[] {
+  private problems(provider: Provider, decorated: Type<unknown>, options: CursorJobOptions): string[] {
     const problems = findProblems(options, rules);
     if (options.name === undefined) problems.push('name: expected a text that is not empty, got undefined');
     if (options.worker === undefined) problems.push('worker: expected a worker type, got undefined');
-    const { prototype } = (provider.metatype ?? (provider.instance as object).constructor) as {
-      prototype: Partial<CursorSource>;
-    };
-    if (typeof prototype.fetchPage !== 'function')
+    if (typeof methodsOf(provider, decorated).fetchPage !== 'function')
       problems.push('expected a method fetchPage(cursor, limit), got none');
     if (!provider.isDependencyTreeStatic()) {
       problems.push(
@@ -66,6 +62,15 @@ export class CursorExplorer {
     }
     return problems;
   }
+}
+
+/** What has the methods of the source, which itself may not have been made yet. */
+function methodsOf(
+  { metatype, instance, isNotMetatype }: Provider,
+  decorated: Type<unknown>,
+): Partial<CursorSource> {
+  if (metatype === null) return instance as CursorSource;
+  return (isNotMetatype ? decorated : metatype).prototype as Partial<CursorSource>;
 }
 
 function sourceOf(provider: Provider): CursorSource {

@@ -1,12 +1,10 @@
 import { applyDecorators, Injectable, SetMetadata } from '@nestjs/common';
+import { text, wholeNumber, type Rules } from '../core/option-rules.js';
 
 const CURSOR_JOB_METADATA = 'nestjs-background-worker:cursor-job';
 
-export interface CursorJobOptions {
-  /** Name of the job, and of its checkpoint. */
-  readonly name: string;
-  /** The worker type that the items go to. */
-  readonly worker: string;
+/** When and how a cursor job runs. */
+export interface CursorJobSettings {
   /**
    * When to run, as a cron expression with or without seconds. Needs `ScheduleModule.forRoot()` in the application.
    * Default: only when asked to.
@@ -17,6 +15,19 @@ export interface CursorJobOptions {
   /** Items of a page at the most, 1 or more. Default 500. */
   readonly pageSize?: number;
 }
+
+export interface CursorJobOptions extends CursorJobSettings {
+  /** Name of the job, and of its checkpoint. */
+  readonly name: string;
+  /** The worker type that the items go to. */
+  readonly worker: string;
+}
+
+export const cursorJobSettingRules: Rules<CursorJobSettings> = {
+  cron: text,
+  timeZone: text,
+  pageSize: wholeNumber(1),
+};
 
 /** Makes a class that implements `CursorSource` a cursor job. List the class among the providers of any module. */
 export function CursorJob(options: CursorJobOptions): ClassDecorator {

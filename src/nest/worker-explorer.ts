@@ -1,11 +1,11 @@
 import { Injectable, type Type } from '@nestjs/common';
 import { DiscoveryService, ModuleRef } from '@nestjs/core';
-import type { Worker } from '../core/worker.js';
+import { InvalidWorkerError } from '../core/errors.js';
+import { Worker } from '../core/worker.js';
 import type { WorkerClass } from '../core/worker-definition.js';
+import { decoratedClass, type Provider } from './decorated-class.js';
 import { WorkerFactory } from './worker-factory.js';
 import { workerTypeMetadata } from './worker-type.decorator.js';
-
-type Provider = ReturnType<DiscoveryService['getProviders']>[number];
 
 /** Finds the classes that `@WorkerType` decorates among the providers, and registers them. */
 @Injectable()
@@ -17,23 +17,37 @@ export class WorkerExplorer {
   ) {}
 
   explore(): void {
-    const seen = new Set<unknown>();
+    const seen = new Set<Type<unknown>>();
     for (const provider of this.discovery.getProviders()) {
-      const { token } = provider;
+      const decorated = decoratedClass(provider, (target) => workerTypeMetadata(target) !== undefined);
       // A class that several modules provide is one worker type all the same.
-      if (typeof token !== 'function' || seen.has(token)) continue;
-      const metadata = workerTypeMetadata(token);
-      if (metadata === undefined) continue;
-      seen.add(token);
-      this.factory.add(metadata.type, classOf(provider), metadata.options, () =>
-        this.moduleRef.resolve(token as Type<Worker<never>>, undefined, { strict: false }),
-      );
+      if (decorated === undefined || seen.has(decorated)) continue;
+      seen.add(decorated);
+      this.register(provider, decorated);
     }
+  }
+
+  private register(provider: Provider, decorated: Type<unknown>): void {
+    const { type, options } = workerTypeMetadata(decorated)!;
+    refuseSingleton(type, provider, decorated);
+    this.factory.add(type, classOf(provider, decorated), options, () =>
+      this.moduleRef.resolve(provider.token as Type<Worker<never>>, undefined, { strict: false }),
+    );
   }
 }
 
-/** The class that is really provided: tests may have overridden the decorated one by another class or by an instance. */
-function classOf(provider: Provider): WorkerClass {
-  const provided = provider.metatype ?? (provider.instance as object).constructor;
-  return provided as WorkerClass;
+/** A value has no scope: who puts one in the place of a worker, as tests do, means it to be shared. */
+function refuseSingleton(type: string, { metatype, isTransient }: Provider, decorated: Type<unknown>): void {
+  if (metatype === null || isTransient) return;
+  throw new InvalidWorkerError(
+    type,
+    `expected a transient provider, as each place in the pool needs a worker of its own; @WorkerType makes ` +
+      `${decorated.name} one, so remove @Injectable() from it, or give its factory scope: Scope.TRANSIENT`,
+  );
+}
+
+/** The class whose methods say how the worker works: the provided one; the decorated one where that is not known yet. */
+function classOf({ metatype, instance }: Provider, decorated: Type<unknown>): WorkerClass {
+  const provided = (metatype ?? (instance as object).constructor) as WorkerClass;
+  return provided.prototype instanceof Worker ? provided : (decorated as unknown as WorkerClass);
 }

@@ -2,7 +2,8 @@ import { Inject, Injectable, Scope, type InjectionToken, type Type } from '@nest
 import { ModuleRef } from '@nestjs/core';
 import { describe } from '../core/describe.js';
 import { InvalidWorkerError, UnknownWorkerTypeError } from '../core/errors.js';
-import type { WorkerTypeOptionsInput } from '../core/options.js';
+import { given, refuseProblems } from '../core/option-rules.js';
+import { findTypeOptionProblems, type WorkerTypeOptionsInput } from '../core/options.js';
 import type { Worker } from '../core/worker.js';
 import type { WorkerClass } from '../core/worker-definition.js';
 import { JobProcess } from '../job-process.js';
@@ -71,11 +72,12 @@ export class WorkerFactory {
     options: WorkerTypeOptionsInput,
     resolve: () => Promise<Worker<never>>,
   ): void {
-    const configured = this.options.workers?.[type] ?? {};
+    refuseProblems(`Worker type ${JSON.stringify(type)}`, findTypeOptionProblems(options));
+    const configured: WorkerTypeOptionsInput = this.options.workers?.[type] ?? {};
     const definition = {
       ...options,
-      ...configured,
-      retry: { ...options.retry, ...configured.retry },
+      ...given(configured),
+      retry: { ...options.retry, ...given(configured.retry ?? {}) },
       worker: workerClass,
       create: () => this.create(type),
     };

@@ -46,7 +46,7 @@ export class WorkerLifecycle
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    this.refuseUnknownTypes();
+    this.refuseUnknownNames();
     const log = await createWorkerLog(this.moduleRef);
     logEvents(this.jobs, log);
     const { reportIntervalMs = 60_000 } = this.options;
@@ -69,16 +69,27 @@ export class WorkerLifecycle
     await this.jobs.cursorCache.close();
   }
 
-  /** A misspelt type in the options would set nothing, and nobody would notice. */
-  private refuseUnknownTypes(): void {
-    const { types } = this.jobs;
-    const unknown = Object.keys(this.options.workers ?? {}).filter((type) => !types.includes(type));
-    refuseProblems(
-      'WorkerModule',
-      unknown.map(
-        (type) =>
-          `workers.${type}: expected a worker type (known: ${types.join(', ')}), got ${JSON.stringify(type)}`,
-      ),
-    );
+  /** A misspelt name in the options would set nothing, and nobody would notice. */
+  private refuseUnknownNames(): void {
+    const { types, cursorJobs } = this.jobs;
+    const { workers = {}, cursors = {} } = this.options;
+    refuseProblems('WorkerModule', [
+      ...unknownNames('workers', 'a worker type', Object.keys(workers), types),
+      ...unknownNames('cursors', 'the name of a cursor job', Object.keys(cursors), cursorJobs),
+    ]);
   }
+}
+
+function unknownNames(
+  option: string,
+  expected: string,
+  names: readonly string[],
+  known: readonly string[],
+): string[] {
+  return names
+    .filter((name) => !known.includes(name))
+    .map(
+      (name) =>
+        `${option}.${name}: expected ${expected} (known: ${known.join(', ')}), got ${JSON.stringify(name)}`,
+    );
 }

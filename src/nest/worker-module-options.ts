@@ -17,6 +17,7 @@ import {
 import type { CursorCache } from '../feeds/cursors/cursor-cache.js';
 import type { UploadStore } from '../feeds/uploads/upload-store.js';
 import type { JobProcess } from '../job-process.js';
+import { cursorJobSettingRules, type CursorJobSettings } from './cursor-job.decorator.js';
 
 /** Where uploads are kept, and how they are read. */
 export interface UploadOptions {
@@ -29,6 +30,8 @@ export interface UploadOptions {
 export interface WorkerModuleOptions extends Omit<WorkerProcessOptionsInput, 'autoStart'> {
   /** Options by worker type, for values that come from configuration: they win over those of `@WorkerType`. */
   readonly workers?: Readonly<Record<string, WorkerTypeOptionsInput>>;
+  /** When and how cursor jobs run, by name: values that win over those of `@CursorJob`. */
+  readonly cursors?: Readonly<Record<string, CursorJobSettings>>;
   /** Where the checkpoints of cursor jobs are kept. Default: in memory, gone when the process ends. */
   readonly cursorCache?: CursorCache;
   /** Where uploads are kept. Default: nowhere; `processUserUpload` rejects. */
@@ -43,6 +46,7 @@ type OwnOptions = Omit<WorkerModuleOptions, keyof WorkerProcessOptionsInput>;
 
 const ownRules: Rules<OwnOptions> = {
   workers: anything,
+  cursors: anything,
   cursorCache: hasMethods('a CursorCache', ['load', 'save', 'clear', 'close']),
   uploads: anything,
   reportIntervalMs: duration,
@@ -60,31 +64,41 @@ export function checkModuleOptions(options: WorkerModuleOptions): WorkerModuleOp
     refuseProblems('WorkerModule', [`expected an object of options, got ${describe(options)}`]);
   }
   refuseProblems('WorkerModule', findModuleProblems(options));
-  return Object.freeze(options);
+  return Object.freeze({ ...options });
 }
 
 function findModuleProblems(options: WorkerModuleOptions): string[] {
   const { own, process } = splitOptions(options);
   const problems = [...findProcessOptionProblems(process), ...findProblems(own, ownRules)];
   if (own.uploads !== undefined) problems.push(...findUploadProblems(own.uploads));
-  if (own.workers !== undefined) problems.push(...findWorkersProblems(own.workers));
+  if (own.workers !== undefined) {
+    problems.push(...findProblemsByName('workers', 'worker type', own.workers, findTypeOptionProblems));
+  }
+  if (own.cursors !== undefined) {
+    const findCursorProblems = (settings: unknown, path: string) =>
+      findProblems(settings, cursorJobSettingRules, path);
+    problems.push(...findProblemsByName('cursors', 'name of a cursor job', own.cursors, findCursorProblems));
+  }
   return problems;
 }
 
 function findUploadProblems(uploads: UploadOptions): string[] {
   const problems = findProblems(uploads, uploadRules, 'uploads.');
-  return uploads.store === undefined && problems.length === 0
+  return problems.length === 0 && uploads.store === undefined
     ? ['uploads.store: expected an UploadStore, got undefined']
     : problems;
 }
 
-function findWorkersProblems(workers: Readonly<Record<string, WorkerTypeOptionsInput>>): string[] {
-  if (typeof workers !== 'object' || workers === null) {
-    return [`workers: expected options by worker type, got ${describe(workers)}`];
+function findProblemsByName<Options>(
+  option: string,
+  key: string,
+  byName: Readonly<Record<string, Options>>,
+  find: (options: Options, path: string) => string[],
+): string[] {
+  if (typeof byName !== 'object' || byName === null || Array.isArray(byName)) {
+    return [`${option}: expected options by ${key}, got ${describe(byName)}`];
   }
-  return Object.entries(workers).flatMap(([type, options]) =>
-    findTypeOptionProblems(options, `workers.${type}.`),
-  );
+  return Object.entries(byName).flatMap(([name, options]) => find(options, `${option}.${name}.`));
 }
 
 /** The options of the module itself, and those that the worker process takes. */
@@ -92,8 +106,8 @@ export function splitOptions(options: WorkerModuleOptions): {
   own: OwnOptions;
   process: WorkerProcessOptionsInput;
 } {
-  const { workers, cursorCache, uploads, reportIntervalMs, jobProcess, ...process } = options;
-  return { own: { workers, cursorCache, uploads, reportIntervalMs, jobProcess }, process };
+  const { workers, cursors, cursorCache, uploads, reportIntervalMs, jobProcess, ...process } = options;
+  return { own: { workers, cursors, cursorCache, uploads, reportIntervalMs, jobProcess }, process };
 }
 
 function anything(): undefined {

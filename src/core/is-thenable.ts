@@ -1,0 +1,6 @@
+/** Whether `value` has to be awaited. Awaiting anything else would cost a turn of the microtask queue. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
+}

@@ -1,0 +1,107 @@
+import { parseArgs } from 'node:util';
+
+/** What the service is told by its environment and its command line. */
+export interface ServiceConfig {
+  /** Port for HTTP. Undefined: 3000 if it is free, else any. */
+  readonly port: number | undefined;
+  /** A Postgres that is there. Undefined: the service starts one of its own, which ends with it. */
+  readonly databaseUrl: string | undefined;
+  /** A Redis for messages and checkpoints. Undefined: both stay within the process. */
+  readonly redisUrl: string | undefined;
+  /** When quotes are read, as a cron expression. */
+  readonly quotesCron: string;
+  readonly maxConcurrency: number;
+  readonly scalingThreshold: number;
+  readonly logLevel: string;
+  /** File of the log. Undefined: one in the temporary folder. */
+  readonly logFile: string | undefined;
+  /** Whether to end after the run. */
+  readonly once: boolean;
+  /** Where to write the summary as JSON. */
+  readonly jsonFile: string | undefined;
+}
+
+/** A variable or argument that the service can't start with. */
+export class InvalidConfigError extends Error {
+  override readonly name = 'InvalidConfigError';
+
+  constructor(readonly problems: readonly string[]) {
+    super(problems.join('\n'));
+  }
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+
+export const USAGE = `Usage: npm start -- [--once] [--json FILE]
+
+  --once       end after the run in place of staying up as a server
+  --json FILE  write the summary to FILE as JSON, too
+
+Environment: see .env.example.`;
+
+/** @throws InvalidConfigError that names every variable or argument that is wrong */
+export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv): ServiceConfig {
+  const problems: string[] = [];
+  const args = readArgs(argv, problems);
+  const config: ServiceConfig = {
+    port: env.PORT === undefined ? undefined : wholeNumber('PORT', env.PORT, 0, 65_535, problems),
+    databaseUrl: url('DATABASE_URL', env.DATABASE_URL, ['postgres:', 'postgresql:'], problems),
+    redisUrl: url('REDIS_URL', env.REDIS_URL, ['redis:', 'rediss:'], problems),
+    quotesCron: env.QUOTES_CRON ?? '0 6 * * *',
+    maxConcurrency: wholeNumber('MAX_CONCURRENCY', env.MAX_CONCURRENCY ?? '8', 1, 1_000, problems),
+    scalingThreshold: wholeNumber(
+      'SCALING_THRESHOLD',
+      env.SCALING_THRESHOLD ?? '200',
+      1,
+      1_000_000,
+      problems,
+    ),
+    logLevel: oneOf('LOG_LEVEL', env.LOG_LEVEL ?? 'info', LOG_LEVELS, problems),
+    logFile: env.LOG_FILE,
+    once: args.once === true,
+    jsonFile: args.json,
+  };
+  if (problems.length > 0) throw new InvalidConfigError(problems);
+  return config;
+}
+
+function readArgs(argv: readonly string[], problems: string[]): { once?: boolean; json?: string } {
+  try {
+    return parseArgs({ args: [...argv], options: { once: { type: 'boolean' }, json: { type: 'string' } } })
+      .values;
+  } catch (error) {
+    problems.push(`${(error as Error).message}\n\n${USAGE}`);
+    return {};
+  }
+}
+
+function wholeNumber(name: string, value: string, least: number, most: number, problems: string[]): number {
+  const number = Number(value);
+  if (value.trim() === '' || !Number.isInteger(number) || number < least || number > most) {
+    problems.push(`${name}: expected a whole number from ${least} to ${most}, got ${JSON.stringify(value)}`);
+  }
+  return number;
+}
+
+function oneOf(name: string, value: string, known: readonly string[], problems: string[]): string {
+  if (!known.includes(value)) {
+    problems.push(`${name}: expected one of ${known.join(', ')}, got ${JSON.stringify(value)}`);
+  }
+  return value;
+}
+
+/** The value may hold a password, so no message repeats it. */
+function url(
+  name: string,
+  value: string | undefined,
+  protocols: readonly string[],
+  problems: string[],
+): string | undefined {
+  if (value === undefined || value === '') return undefined;
+  if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
+    problems.push(
+      `${name}: expected a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}, got something else`,
+    );
+  }
+  return value;
+}

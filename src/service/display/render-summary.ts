@@ -1,0 +1,112 @@
+import { countText, durationText, rateText } from './number-text.js';
+import type { RunSummary, StoredCounts, SummarySection, WorkersOverTime } from './run-summary.js';
+import { sparkline } from './sparkline.js';
+import { fitText, padEnd, padStart } from './text-width.js';
+
+/** No line is longer. */
+export const SUMMARY_COLUMNS = 100;
+
+const TYPE_COLUMNS = 26;
+const REASONS_SHOWN = 10;
+
+/**
+ * The summary of a run as text: a table of the worker types, why attempts failed, and the workers over time.
+ */
+export function renderSummary(summary: RunSummary): string {
+  const started = summary.started.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC');
+  return [
+    [`Run of ${started}, ${durationText(summary.durationMs)}`],
+    renderTable(summary.sections),
+    renderStored(summary.stored),
+    renderReasons(summary.sections),
+    renderWorkers(summary.workersOverTime, summary.durationMs),
+  ]
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.map((line) => line.trimEnd()).join('\n'))
+    .join('\n\n')
+    .concat('\n');
+}
+
+interface TableColumn {
+  readonly title: string;
+  readonly width: number;
+  readonly cell: (section: SummarySection) => string;
+}
+
+const COLUMNS: readonly TableColumn[] = [
+  { title: 'items', width: 12, cell: ({ items }) => countText(items) },
+  { title: 'completed', width: 13, cell: ({ completed }) => countText(completed) },
+  { title: 'failed attempts', width: 17, cell: ({ failed }) => countText(failed) },
+  { title: 'dead letters', width: 14, cell: ({ deadLetters }) => countText(deadLetters) },
+  { title: 'items/s', width: 12, cell: ({ itemsPerSecond }) => rateText(itemsPerSecond) },
+];
+
+function renderTable(sections: readonly SummarySection[]): string[] {
+  if (sections.length === 0) return ['No worker type had anything to do.'];
+  const row = (type: string, cells: readonly string[]): string =>
+    typeCell(type) + cells.map((cell, index) => padStart(cell, COLUMNS[index]?.width ?? 0)).join('');
+  const header = row(
+    'worker type',
+    COLUMNS.map(({ title }) => title),
+  );
+  return [
+    header,
+    '─'.repeat(header.length),
+    ...sections.map((section) =>
+      row(
+        section.workerType,
+        COLUMNS.map(({ cell }) => cell(section)),
+      ),
+    ),
+  ];
+}
+
+function renderStored(stored: StoredCounts): string[] {
+  const { users, duplicateUsers, prices, symbols, webhooks, repositories } = stored;
+  return [
+    'Stored',
+    `  ${countText(users)} users (${countText(duplicateUsers)} rows were duplicates of others)`,
+    `  ${countText(prices)} prices of ${countText(symbols)} symbols, with statistics`,
+    `  ${countText(webhooks)} webhooks of ${countText(repositories)} repositories`,
+  ];
+}
+
+function renderReasons(sections: readonly SummarySection[]): string[] {
+  const failed = sections.filter(({ reasons }) => reasons.length > 0);
+  if (failed.length === 0) return [];
+  return ['Why attempts failed', ...failed.flatMap(renderReasonsOf)];
+}
+
+function renderReasonsOf({ workerType, reasons }: SummarySection): string[] {
+  const more = reasons.length - REASONS_SHOWN;
+  return [
+    `  ${fitText(workerType, SUMMARY_COLUMNS - 2)}`,
+    ...reasons
+      .slice(0, REASONS_SHOWN)
+      .map(
+        ({ reason, count }) => `${padStart(countText(count), 12)}  ${fitText(reason, SUMMARY_COLUMNS - 14)}`,
+      ),
+    ...(more > 0 ? [`${' '.repeat(14)}… and ${countText(more)} more`] : []),
+  ];
+}
+
+function renderWorkers(types: readonly WorkersOverTime[], durationMs: number): string[] {
+  const highest = Math.max(0, ...types.map(peakOf));
+  if (highest === 0) return [];
+  const columns = SUMMARY_COLUMNS - TYPE_COLUMNS - ' │'.length - '│ at most 1,000'.length;
+  return [
+    `Workers over time, from the start to ${durationText(durationMs)}`,
+    ...types.map((type) => {
+      const line = sparkline(type.samples, { columns, durationMs, highest });
+      return `${typeCell(type.workerType)} │${line}│ at most ${countText(peakOf(type))}`;
+    }),
+  ];
+}
+
+function peakOf({ samples }: WorkersOverTime): number {
+  return samples.reduce((peak, { workers }) => Math.max(peak, workers), 0);
+}
+
+function typeCell(workerType: string): string {
+  return padEnd(fitText(workerType, TYPE_COLUMNS), TYPE_COLUMNS);
+}

@@ -1,0 +1,86 @@
+import { Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import type { ClientProxy } from '@nestjs/microservices';
+import { ScheduleModule } from '@nestjs/schedule';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { LoggerModule } from 'nestjs-pino';
+import type { DestinationStream } from 'pino';
+import { DataSource } from 'typeorm';
+import { connectRedisCursorCache, WorkerModule, type WorkerModuleOptions } from '../index.js';
+import { TypeOrmUploadStore } from '../typeorm.js';
+import { ActivityController } from './activity/activity.controller.js';
+import { MessageProcessingWorker } from './activity/message-processing.worker.js';
+import { WebhookFeed } from './activity/webhook-feed.js';
+import type { ServiceConfig } from './config/service-config.js';
+import { databaseOptions } from './database.js';
+import { ErrorFilter } from './error.filter.js';
+import { FinancialDataWorker } from './quotes/financial-data.worker.js';
+import { DAILY_QUOTES, QuoteFeed } from './quotes/quote-feed.js';
+import { QuotesController } from './quotes/quotes.controller.js';
+import { StatusController } from './status.controller.js';
+import type { ServiceTransport } from './transport/service-transport.js';
+import { UploadsController } from './uploads/uploads.controller.js';
+import { UserProcessingWorker } from './users/user-processing.worker.js';
+
+/** DI token of the client that sends webhooks to the service. */
+export const WEBHOOK_CLIENT = Symbol('WEBHOOK_CLIENT');
+
+export interface ServiceSetup {
+  readonly config: ServiceConfig;
+  readonly databaseUrl: string;
+  readonly transport: ServiceTransport;
+  readonly log: DestinationStream;
+}
+
+/** The reference service: three workers, fed by an HTTP upload, a cursor and messages. */
+@Module({})
+export class ServiceModule implements OnApplicationShutdown {
+  constructor(@Inject(WEBHOOK_CLIENT) private readonly client: ClientProxy) {}
+
+  static forRoot({ config, databaseUrl, transport, log }: ServiceSetup): DynamicModule {
+    return {
+      module: ServiceModule,
+      imports: [
+        LoggerModule.forRoot({ pinoHttp: [{ level: config.logLevel, autoLogging: false }, log] }),
+        ScheduleModule.forRoot(),
+        // A database that is down is told of at once, and not after ten tries.
+        TypeOrmModule.forRoot({ ...databaseOptions(databaseUrl), retryAttempts: 0 }),
+        WorkerModule.forRootAsync({
+          inject: [DataSource],
+          useFactory: (dataSource: DataSource) => workerOptions(config, dataSource),
+        }),
+      ],
+      controllers: [UploadsController, QuotesController, ActivityController, StatusController],
+      providers: [
+        UserProcessingWorker,
+        FinancialDataWorker,
+        MessageProcessingWorker,
+        QuoteFeed,
+        WebhookFeed,
+        { provide: TypeOrmUploadStore, useFactory: uploadStore, inject: [DataSource] },
+        { provide: WEBHOOK_CLIENT, useFactory: () => transport.createClient() },
+        { provide: APP_FILTER, useClass: ErrorFilter },
+      ],
+    };
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.client.close();
+  }
+}
+
+async function workerOptions(config: ServiceConfig, dataSource: DataSource): Promise<WorkerModuleOptions> {
+  const { maxConcurrency, scalingThreshold, quotesCron, redisUrl } = config;
+  return {
+    maxConcurrency,
+    scalingThreshold,
+    cursors: { [DAILY_QUOTES]: { cron: quotesCron } },
+    cursorCache: redisUrl === undefined ? undefined : await connectRedisCursorCache(redisUrl),
+    uploads: { store: uploadStore(dataSource), pageSize: 1_000 },
+  };
+}
+
+function uploadStore(dataSource: DataSource): TypeOrmUploadStore {
+  return new TypeOrmUploadStore(dataSource);
+}

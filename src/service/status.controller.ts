@@ -1,0 +1,58 @@
+import { Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import { JobProcess, UnknownWorkerTypeError, type WorkCounts } from '../index.js';
+
+/** One dead letter as it is shown: the error as text. */
+interface ShownDeadLetter {
+  readonly id: string;
+  readonly type: string;
+  readonly reason: string;
+  readonly error: string;
+  readonly attempts: number;
+  readonly diedAt: string;
+  readonly payload: unknown;
+}
+
+/** What the workers do, and what they could not do. */
+@Controller()
+export class StatusController {
+  constructor(private readonly jobs: JobProcess) {}
+
+  @Get('status')
+  status(): Record<string, WorkCounts & { readonly workers: number }> {
+    return Object.fromEntries(
+      this.jobs.types.map((type) => [
+        type,
+        { workers: this.jobs.pool.workerCount(type), ...this.jobs.counts(type) },
+      ]),
+    );
+  }
+
+  @Get('dead-letters/:type')
+  deadLetters(@Param('type') type: string, @Query('after') after?: string): ShownDeadLetter[] {
+    this.requireType(type);
+    return this.jobs
+      .deadLetters({ type, after })
+      .map(({ id, reason, error, attempts, diedAtMs, payload }) => ({
+        id,
+        type,
+        reason,
+        error: error.message,
+        attempts,
+        diedAt: new Date(diedAtMs).toISOString(),
+        payload,
+      }));
+  }
+
+  /** Runs all dead letters of a type again. */
+  @Post('dead-letters/:type/redrive')
+  @HttpCode(202)
+  redrive(@Param('type') type: string): { readonly redriven: number } {
+    this.requireType(type);
+    return { redriven: this.jobs.redriveDeadLetters({ type }) };
+  }
+
+  private requireType(type: string): void {
+    const { types } = this.jobs;
+    if (!types.includes(type)) throw new NotFoundException(new UnknownWorkerTypeError(type, types).message);
+  }
+}

@@ -1,0 +1,285 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { DelayedItems } from '../../../src/core/delayed-items.js';
+import { RetryLaterError, UnrecoverableError } from '../../../src/core/errors.js';
+import { Job } from '../../../src/core/job.js';
+import { backoffMs, classifyFailure, type RetryPolicy } from '../../../src/core/retry-policy.js';
+import { RetrySchedule } from '../../../src/core/retry-schedule.js';
+import { Envelope } from '../../../src/core/run.js';
+import { ManualClock } from '../../support/manual-clock.js';
+
+const BUCKET_MS = 10;
+const job = new Job('type', { cancelJob: () => undefined, jobFinished: () => undefined }, 'p', 0);
+
+function item(index: number): Envelope {
+  return new Envelope(undefined, job, index, 1);
+}
+
+function policy(changes: Partial<RetryPolicy> = {}): RetryPolicy {
+  return {
+    limit: 3,
+    backoffMs: 1_000,
+    factor: 2,
+    maxBackoffMs: 60_000,
+    jitter: 0.2,
+    retryable: () => true,
+    ...changes,
+  };
+}
+
+/** Milliseconds with a fraction, as a real clock has them. */
+function eighths(mostMs: number): fc.Arbitrary<number> {
+  return fc.nat({ max: 8 * mostMs }).map((count) => count / 8);
+}
+
+type Step =
+  | { do: 'add'; dueMs: number }
+  | { do: 'takeDue'; nowMs: number }
+  | { do: 'remove'; rest: number }
+  | { do: 'takeAll' };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('add' as const),
+      dueMs: eighths(500),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('takeDue' as const), nowMs: fc.nat({ max: 600 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('remove' as const), rest: fc.nat({ max: 2 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('takeAll' as const) }) },
+);
+
+describe('DelayedItems', () => {
+  it('agrees with a plain list: never early, at most 10 ms late, the earliest first, and none is lost', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const delayed = new DelayedItems();
+        let model: { index: number; dueMs: number }[] = [];
+        let index = 0;
+        for (const now of steps) {
+          const got: number[] = [];
+          const receive = (envelope: Envelope) => got.push(envelope.index);
+          const mustCome = (limitMs: number) => model.filter(({ dueMs }) => dueMs <= limitMs - BUCKET_MS);
+          const mayCome = (limitMs: number) => model.filter(({ dueMs }) => dueMs <= limitMs);
+          switch (now.do) {
+            case 'add':
+              delayed.add(item(index), now.dueMs);
+              model.push({ index: index++, dueMs: now.dueMs });
+              break;
+            case 'takeDue': {
+              const due = model.filter((entry) => mayCome(now.nowMs).includes(entry));
+              delayed.takeDue(now.nowMs, receive);
+              expect(due.map((entry) => entry.index)).toEqual(expect.arrayContaining(got));
+              expect(got).toEqual(expect.arrayContaining(mustCome(now.nowMs).map((entry) => entry.index)));
+              const buckets = got.map((i) =>
+                Math.ceil(model.find((entry) => entry.index === i)!.dueMs / BUCKET_MS),
+              );
+              expect(buckets).toEqual(buckets.toSorted((a, b) => a - b));
+              break;
+            }
+            case 'remove':
+              model = model.filter((entry) => entry.index % 3 !== now.rest);
+              delayed.remove((envelope) => envelope.index % 3 === now.rest);
+              break;
+            case 'takeAll':
+              delayed.takeAll(receive);
+              expect(got.toSorted((a, b) => a - b)).toEqual(model.map((entry) => entry.index));
+              break;
+            default:
+              now satisfies never;
+          }
+          model = model.filter((entry) => !got.includes(entry.index));
+          expect(delayed.size).toBe(model.length);
+          const nextDueMs = model.length === 0 ? undefined : Math.min(...model.map(({ dueMs }) => dueMs));
+          if (nextDueMs === undefined) expect(delayed.nextDueMs).toBeUndefined();
+          else expect(delayed.nextDueMs).toBe(Math.ceil(nextDueMs / BUCKET_MS) * BUCKET_MS);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('RetrySchedule', () => {
+  function schedule() {
+    const clock = new ManualClock();
+    const released: { index: number; atMs: number }[] = [];
+    let rounds = 0;
+    const retries = new RetrySchedule(
+      clock,
+      ({ index }) => released.push({ index, atMs: clock.now() }),
+      () => rounds++,
+    );
+    return { clock, released, retries, rounds: () => rounds };
+  }
+
+  it('releases each item at its time, never early and at most 10 ms late, whatever the order of adding', async () => {
+    const delays = fc.array(eighths(300), { minLength: 1, maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(delays, fc.array(fc.nat({ max: 40 }), { maxLength: 5 }), async (delaysMs, turns) => {
+        const { clock, released, retries } = schedule();
+        const dueMs = delaysMs.map((delayMs, index) => {
+          retries.add(item(index), delayMs);
+          return delayMs;
+        });
+        for (const turn of turns) await clock.turn(turn);
+        await clock.turn(400);
+        expect(released).toHaveLength(dueMs.length);
+        for (const { index, atMs } of released) {
+          expect(atMs).toBeGreaterThanOrEqual(dueMs[index]!);
+          expect(atMs).toBeLessThan(dueMs[index]! + BUCKET_MS);
+        }
+        expect(retries.size).toBe(0);
+        expect(clock.timers).toBe(0);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('tells once of all items of a moment', async () => {
+    const { clock, retries, rounds } = schedule();
+    for (let index = 0; index < 100; index++) retries.add(item(index), 40);
+    await clock.turn(50);
+    expect(rounds()).toBe(1);
+  });
+
+  it('needs one timer however many items are delayed', () => {
+    const { clock, retries } = schedule();
+    for (let index = 0; index < 1_000; index++) retries.add(item(index), 1_000 - index);
+    expect(clock.timers).toBe(1);
+    expect(retries.releaseAll()).toBe(1_000);
+    expect(clock.timers).toBe(0);
+    expect(retries.releaseAll()).toBe(0);
+  });
+
+  it('forgets the moment of items that were removed, and its timer with the last one', async () => {
+    const { clock, released, retries } = schedule();
+    retries.add(item(1), 20);
+    retries.add(item(2), 100);
+    expect(retries.remove(({ index }) => index === 1)).toBe(1);
+    expect(retries.nextDueMs).toBe(100);
+    await clock.turn(50);
+    expect(released).toEqual([]);
+    expect(retries.remove(() => true)).toBe(1);
+    expect(retries.nextDueMs).toBeUndefined();
+    expect(clock.timers).toBe(0);
+  });
+
+  it('waits on when its timer comes early', async () => {
+    /** Like a Node timer, which has whole milliseconds and a longest delay. */
+    class EarlyClock extends ManualClock {
+      override setTimer(callback: () => void, delayMs: number) {
+        return super.setTimer(callback, Math.min(7, delayMs));
+      }
+    }
+    const clock = new EarlyClock();
+    const released: number[] = [];
+    const retries = new RetrySchedule(
+      clock,
+      () => released.push(clock.now()),
+      () => undefined,
+    );
+    retries.add(item(0), 45);
+    await clock.turn(100);
+    expect(released).toEqual([50]);
+  });
+});
+
+describe('backoffMs', () => {
+  it('grows by the factor from one retry to the next, up to the longest delay', () => {
+    const delays = [1, 2, 3, 4, 5].map((attempt) =>
+      backoffMs(policy({ jitter: 0, factor: 3, maxBackoffMs: 20_000 }), attempt, 0.5),
+    );
+    expect(delays).toEqual([1_000, 3_000, 9_000, 20_000, 20_000]);
+  });
+
+  it('stays within the jitter on both sides, and is a delay whatever the options and the attempt', () => {
+    const finite = { noNaN: true, noDefaultInfinity: true };
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0, max: 1e9, ...finite }),
+        fc.double({ min: 1, max: 1e6, ...finite }),
+        fc.double({ min: 0, max: 1e9, ...finite }),
+        fc.double({ min: 0, max: 1, ...finite }),
+        fc.integer({ min: 1, max: 100_000 }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, ...finite }),
+        (firstMs, factor, maxBackoffMs, jitter, attempt, random) => {
+          const exact = backoffMs(
+            policy({ backoffMs: firstMs, factor, maxBackoffMs, jitter: 0 }),
+            attempt,
+            random,
+          );
+          const delayMs = backoffMs(
+            policy({ backoffMs: firstMs, factor, maxBackoffMs, jitter }),
+            attempt,
+            random,
+          );
+          expect(exact).toBeLessThanOrEqual(maxBackoffMs);
+          expect(delayMs).toBeGreaterThanOrEqual(exact * (1 - jitter) - 1e-3);
+          expect(delayMs).toBeLessThanOrEqual(exact * (1 + jitter) + 1e-3);
+        },
+      ),
+    );
+    expect(backoffMs(policy({ backoffMs: 0 }), 5_000, 0.5)).toBe(0);
+    expect(backoffMs(policy({ jitter: 0.5 }), 1, 0)).toBe(500);
+    expect(backoffMs(policy({ jitter: 0.5 }), 1, 0.999_999)).toBeCloseTo(1_500, 1);
+  });
+});
+
+describe('classifyFailure', () => {
+  const error = new Error('no');
+
+  it('retries until the limit, and calls the item dead with the attempt after it', () => {
+    const kinds = [1, 2, 3, 4].map((attempt) => classifyFailure(policy(), error, attempt, 0.5));
+    expect(kinds).toEqual([
+      { kind: 'retry', delayMs: 1_000, error },
+      { kind: 'retry', delayMs: 2_000, error },
+      { kind: 'retry', delayMs: 4_000, error },
+      { kind: 'dead', reason: 'attempts-exhausted', error },
+    ]);
+    expect(classifyFailure(policy({ limit: 0 }), error, 1, 0.5)).toMatchObject({ kind: 'dead' });
+  });
+
+  it('lets an error choose its own delay, but no further attempt', () => {
+    const later = new RetryLaterError(5);
+    expect(classifyFailure(policy(), later, 3, 0.9)).toEqual({ kind: 'retry', delayMs: 5, error: later });
+    expect(classifyFailure(policy(), later, 4, 0.9)).toMatchObject({
+      kind: 'dead',
+      reason: 'attempts-exhausted',
+    });
+    expect(classifyFailure(policy({ retryable: () => false }), later, 1, 0)).toMatchObject({ kind: 'retry' });
+  });
+
+  it('never retries what can never succeed', () => {
+    const asked: Error[] = [];
+    const rules = policy({ limit: 9, retryable: (given) => asked.push(given) < 0 });
+    class OutOfMoney extends UnrecoverableError {}
+    for (const hopeless of [new UnrecoverableError('never'), new OutOfMoney('never')]) {
+      expect(classifyFailure(rules, hopeless, 1, 0.5)).toEqual({
+        kind: 'dead',
+        reason: 'unrecoverable',
+        error: hopeless,
+      });
+    }
+    expect(asked).toEqual([]);
+    expect(classifyFailure(rules, error, 1, 0.5)).toEqual({ kind: 'dead', reason: 'unrecoverable', error });
+    expect(asked).toEqual([error]);
+  });
+
+  it('retries when the question whether to retry throws', () => {
+    const broken = policy({
+      retryable: () => {
+        throw new Error('broken');
+      },
+    });
+    expect(classifyFailure(broken, error, 1, 0.5)).toMatchObject({ kind: 'retry', error });
+  });
+
+  it('refuses a delay that is none', () => {
+    for (const delayMs of [-1, NaN, Infinity, '5' as never]) {
+      expect(() => new RetryLaterError(delayMs)).toThrow(RangeError);
+    }
+  });
+});
