@@ -36,6 +36,8 @@ export class Admission {
   /** Producers that wait. A field, as it is read for each item that is taken. */
   waitingProducers = 0;
   private readonly line: Producer[] = [];
+  /** What is left of the turn of the first in line. */
+  private turnLeft = TURN;
   private readonly lowWater: number;
   private watch: Timer | undefined = undefined;
 
@@ -69,6 +71,7 @@ export class Admission {
   leave(producer: Producer): void {
     const place = this.line.indexOf(producer);
     if (place !== -1) this.line.splice(place, 1);
+    if (place === 0) this.turnLeft = TURN;
     this.lineChanged();
   }
 
@@ -90,7 +93,13 @@ export class Admission {
       const room = bound - this.queue.held;
       if (room <= 0) break;
       const producer = this.line.shift()!;
-      if (!producer.proceed(Math.min(TURN, room))) this.line.push(producer);
+      const share = Math.min(this.turnLeft, room);
+      const isThrough = producer.proceed(share);
+      this.turnLeft -= share;
+      // Who was cut short by the room, not by its turn, stays the first.
+      if (!isThrough && this.turnLeft > 0) this.line.unshift(producer);
+      else if (!isThrough) this.line.push(producer);
+      if (isThrough || this.turnLeft <= 0) this.turnLeft = TURN;
     }
     this.lineChanged();
   }

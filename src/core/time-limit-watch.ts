@@ -27,8 +27,9 @@ export class TimeLimitWatch {
     private readonly mayHold: () => boolean,
     private readonly clock: Clock,
   ) {
-    // A whole number of looks makes up the limit, or the last one would come late by most of an interval.
-    this.intervalMs = Math.max(1, timeoutMs / Math.max(LOOKS, Math.ceil(timeoutMs / LONGEST_INTERVAL_MS)));
+    // In whole milliseconds, as timers are, and so that few looks make up the limit: each one more is late.
+    const looks = Math.max(LOOKS, Math.ceil(timeoutMs / LONGEST_INTERVAL_MS));
+    this.intervalMs = Math.max(1, Math.ceil(timeoutMs / looks));
   }
 
   /** Looks from now on, until no runner holds anything or may soon. */

@@ -67,16 +67,18 @@ export class WorkerPool implements PoolOfShares {
    * Starts one more worker of the type, beyond what the scaling policy wants; it ends when it has been idle, or when
    * fewer workers have been wanted for `scaleDownDelayMs`.
    *
-   * @returns false when the type or the pool is at its limit, or the type is unknown
+   * @returns false when the type or the pool is at its limit, the type is unknown, or a worker of it could not start and
+   *   the next one is not due yet
    */
   addWorker(type: string): boolean {
     const share = this.byType.get(type);
     if (share === undefined || !this.hasRoom()) return false;
     if (share.active >= share.workload.options.maxConcurrency) return false;
-    share.overrideTarget(share.active + 1);
+    const before = share.active;
+    share.overrideTarget(Math.max(share.target, before + 1));
     share.settleWorkers();
     this.armReview();
-    return true;
+    return share.active > before;
   }
 
   /**

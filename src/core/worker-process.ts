@@ -361,7 +361,7 @@ export class WorkerProcess {
     await Promise.all([...this.workloads.values()].map((workload) => workload.whenNothingDueBy(deadlineMs)));
   }
 
-  private async within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  protected async within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
     if (timeoutMs <= 0) return;
     let timer;
     const timeout = new Promise<void>((resolve) => (timer = this.options.clock.setTimer(resolve, timeoutMs)));

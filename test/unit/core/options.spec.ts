@@ -1,3 +1,4 @@
+/* oxlint-disable unicorn/no-thenable -- a payload may be one */
 import { describe, expect, it, jest } from '@jest/globals';
 import { runInNewContext } from 'node:vm';
 import { systemClock } from '../../../src/core/clock.js';
@@ -217,9 +218,12 @@ describe('resolveDefinition', () => {
   });
 });
 
+function kinds(sources: unknown[]): string[] {
+  return sources.map((source) => classifySource(source).kind);
+}
+
 describe('classifySource', () => {
   it('takes arrays, iterables and async iterables for many items, all else for one', () => {
-    const kinds = (sources: unknown[]) => sources.map((source) => classifySource(source).kind);
     const thenable = { then: () => expect('then').toBe('not called') };
     expect(kinds([[1], Object.freeze([]), new Proxy([1], {})])).toEqual(['array', 'array', 'array']);
     expect(kinds([new Set(), new Map(), (function* () {})(), (async function* () {})()])).toEqual(

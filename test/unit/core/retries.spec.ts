@@ -1,5 +1,6 @@
+/* oxlint-disable jest/no-conditional-expect -- what is checked depends on the step */
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { DelayedItems } from '../../../src/core/delayed-items.js';
 import { RetryLaterError, UnrecoverableError } from '../../../src/core/errors.js';
 import { Job } from '../../../src/core/job.js';
@@ -102,19 +103,19 @@ describe('DelayedItems', () => {
   });
 });
 
-describe('RetrySchedule', () => {
-  function schedule() {
-    const clock = new ManualClock();
-    const released: { index: number; atMs: number }[] = [];
-    let rounds = 0;
-    const retries = new RetrySchedule(
-      clock,
-      ({ index }) => released.push({ index, atMs: clock.now() }),
-      () => rounds++,
-    );
-    return { clock, released, retries, rounds: () => rounds };
-  }
+function schedule() {
+  const clock = new ManualClock();
+  const released: { index: number; atMs: number }[] = [];
+  let rounds = 0;
+  const retries = new RetrySchedule(
+    clock,
+    ({ index }) => released.push({ index, atMs: clock.now() }),
+    () => rounds++,
+  );
+  return { clock, released, retries, rounds: () => rounds };
+}
 
+describe('RetrySchedule', () => {
   it('releases each item at its time, never early and at most 10 ms late, whatever the order of adding', async () => {
     const delays = fc.array(eighths(300), { minLength: 1, maxLength: 30 });
     await fc.assert(

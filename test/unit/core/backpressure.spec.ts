@@ -1,0 +1,597 @@
+/* oxlint-disable jest/no-conditional-expect -- what is checked depends on the case */
+import { describe, expect, it, jest } from '@jest/globals';
+import * as fc from 'fast-check';
+import { QueueFullError } from '../../../src/core/errors.js';
+import type { ItemContext } from '../../../src/core/item-context.js';
+import { Job } from '../../../src/core/job.js';
+import type { WorkerProcessOptionsInput } from '../../../src/core/options.js';
+import { StreamProducer } from '../../../src/core/stream-producer.js';
+import { TimeSlices } from '../../../src/core/time-slices.js';
+import { WorkerProcess } from '../../../src/core/worker-process.js';
+import type { Workload } from '../../../src/core/workload.js';
+import { deferred } from '../../support/deferred.js';
+import { ManualClock, settle } from '../../support/manual-clock.js';
+import { ManualProcess } from '../../support/manual-process.js';
+
+const MILLION = 1_000_000;
+
+function start(options: WorkerProcessOptionsInput = {}): ManualProcess {
+  return new ManualProcess({ timeoutMs: 0, maxConcurrency: 1, ...(options as object) });
+}
+
+describe('a bounded queue', () => {
+  it.each([
+    [
+      'an async generator',
+      async function* (pulled: () => void) {
+        for (let i = 0; i < MILLION; i++) {
+          pulled();
+          yield i;
+        }
+      },
+    ],
+    [
+      'a generator',
+      function* (pulled: () => void) {
+        for (let i = 0; i < MILLION; i++) {
+          pulled();
+          yield i;
+        }
+      },
+    ],
+  ])('takes a million items of %s through, and never pulls further than it has room', async (_, generate) => {
+    const maxQueueSize = 10_000;
+    const process = new WorkerProcess({ maxConcurrency: 1, maxQueueSize });
+    let pulled = 0;
+    let ended = 0;
+    let mostHeld = 0;
+    let mostAhead = 0;
+    process.register('type', {
+      processItem: (index: number) => {
+        ended++;
+        if (index % 97 > 0 && index % 4_096 > 0) return undefined;
+        mostAhead = Math.max(mostAhead, pulled - ended);
+        const { waiting, delayed } = process.counts('type');
+        mostHeld = Math.max(mostHeld, waiting + delayed);
+        // Now and then a slow one, in which the source gets as far ahead as it may.
+        return index % 4_096 === 0 ? settle() : undefined;
+      },
+    });
+    const job = await process.distributeWork<number>(
+      'type',
+      generate(() => pulled++),
+    );
+    expect(await job.completed).toMatchObject({ status: 'completed', done: MILLION, total: MILLION });
+    expect(mostHeld).toBeLessThanOrEqual(maxQueueSize);
+    // Beside what waits: what the workers hold, and the one item that was asked for and finds no room.
+    expect(mostAhead).toBeLessThanOrEqual(maxQueueSize + 1 + 1);
+    expect(mostHeld).toBeGreaterThan(maxQueueSize / 4);
+    await process.shutdown();
+  });
+
+  it('lets an array in that is larger than the bound, in order, and resolves when the last item is in', async () => {
+    const process = start({ maxQueueSize: 3 });
+    const handled: number[] = [];
+    let isSubmitted = false;
+    const gate = deferred();
+    process.register('type', {
+      processItem: (payload: number) => {
+        handled.push(payload);
+        const { waiting, delayed } = process.counts();
+        expect(waiting + delayed).toBeLessThanOrEqual(3);
+        return payload === 6 ? gate.promise : undefined;
+      },
+    });
+    const numbers = Array.from({ length: 12 }, (_, i) => i);
+    const submitted = process.distributeWork('type', numbers).then((job) => {
+      isSubmitted = true;
+      return job;
+    });
+    await settle();
+    expect(handled).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(isSubmitted).toBe(false);
+    gate.resolve();
+    expect(await (await submitted).completed).toMatchObject({ done: 12, total: 12 });
+    expect(handled).toEqual(numbers);
+    await process.end();
+  });
+
+  it('lets producers in one after another, a turn each, in the order in which they came', async () => {
+    const process = start({ maxQueueSize: 4 });
+    const order: string[] = [];
+    const gate = deferred();
+    process.register('type', {
+      processItem: (payload: string) => {
+        order.push(payload);
+        return payload === 'first' ? gate.promise : undefined;
+      },
+    });
+    void process.distributeWork('type', ['first', 'x', 'x', 'x']);
+    await settle();
+    process.offer('type', 'x');
+    expect(process.counts()).toMatchObject({ waiting: 4, running: 1 });
+    const resolved: string[] = [];
+    const submit = (name: string, source: unknown) =>
+      process.distributeWork('type', source).then(() => resolved.push(name));
+    const all = [
+      submit('item a', 'a'),
+      submit('array', ['b', 'c']),
+      submit('item d', 'd'),
+      submit('stream', ['e', 'f'].values()),
+      submit('item g', 'g'),
+    ];
+    expect(process.offer('type', 'refused')).toBe(false);
+    await settle();
+    expect(resolved).toEqual(['stream']);
+    gate.resolve();
+    await Promise.all(all);
+    await process.waitForCompletion();
+    expect(order.slice(5).filter((payload) => payload !== 'f')).toEqual(['a', 'b', 'c', 'd', 'e', 'g']);
+    expect(resolved).toEqual(['stream', 'item a', 'array', 'item d', 'item g']);
+    await process.end();
+  });
+
+  it('gives producers of many items turns, so that a small one need not wait for a large one', async () => {
+    const process = start({ maxQueueSize: 2_048 });
+    const gate = deferred();
+    const order: string[] = [];
+    process.register('type', {
+      processItem: (payload: string) => {
+        if (order.at(-1) !== payload) order.push(payload);
+        return payload === 'first' ? gate.promise : undefined;
+      },
+    });
+    process.offer('type', 'first');
+    await settle();
+    const large = process.distributeWork(
+      'type',
+      Array.from({ length: 10_000 }, () => 'large'),
+    );
+    const small = process.distributeWork(
+      'type',
+      Array.from({ length: 3 }, () => 'small'),
+    );
+    gate.resolve();
+    await Promise.all([large, small]);
+    await process.waitForCompletion();
+    expect(order).toEqual(['first', 'large', 'small', 'large']);
+    await process.end();
+  });
+
+  it('rejects one producer more than may wait, having taken nothing of it, and goes on', async () => {
+    const process = start({ maxQueueSize: 1, maxWaitingProducers: 2 });
+    const gate = deferred();
+    const finished = process.heard('jobFinished');
+    process.register('type', { processItem: () => gate.promise });
+    await process.distributeWork('type', 1);
+    await settle();
+    await process.distributeWork('type', 2);
+    const next = jest.fn(() => ({ done: false, value: 9 }));
+    const waiting = [process.distributeWork('type', 3), process.distributeWork('type', [4, 5])];
+    for (const source of [6, [7, 8], { [Symbol.iterator]: () => ({ next }) }]) {
+      await expect(process.distributeWork('type', source)).rejects.toThrow(QueueFullError);
+    }
+    expect(next).not.toHaveBeenCalled();
+    gate.resolve();
+    await Promise.all(waiting);
+    await process.waitForCompletion();
+    expect(process.counts()).toMatchObject({ submitted: 5, completed: 5 });
+    expect(finished).toHaveLength(1);
+    await process.distributeWork('type', 10);
+    await process.end();
+  });
+
+  it('does not end a stream that is under way because others fill the line', async () => {
+    const process = start({ maxQueueSize: 2, maxWaitingProducers: 2 });
+    const gate = deferred();
+    process.register('type', { processItem: () => gate.promise });
+    const stream = await process.distributeWork('type', [1, 2, 3, 4, 5, 6].values());
+    await settle();
+    const others = [process.distributeWork('type', [7])];
+    await expect(process.distributeWork('type', [8])).rejects.toThrow(QueueFullError);
+    gate.resolve();
+    await Promise.all(others);
+    expect(await stream.completed).toMatchObject({ status: 'completed', done: 6, error: undefined });
+    await process.end();
+  });
+
+  it('counts delayed items, and starves no producer for them', async () => {
+    const process = start({ maxQueueSize: 4, retry: { limit: 1, backoffMs: 1_000, jitter: 0 } });
+    process.register('type', {
+      processItem: (payload: string, { attempt }) => {
+        const { waiting, delayed } = process.counts();
+        expect(waiting + delayed).toBeLessThanOrEqual(4 + 1);
+        if (payload === 'fails' && attempt === 1) throw new Error('once');
+      },
+    });
+    const failing = process.distributeWork(
+      'type',
+      Array.from({ length: 12 }, () => 'fails'),
+    );
+    const good = process.distributeWork(
+      'type',
+      Array.from({ length: 12 }, () => 'good'),
+    );
+    await settle();
+    expect(process.counts()).toMatchObject({ waiting: 0, running: 0 });
+    expect(process.counts().delayed).toBeGreaterThanOrEqual(4);
+    expect(process.offer('type', 'good')).toBe(false);
+    await process.clock.turn(10_000);
+    for (const job of await Promise.all([failing, good])) expect(job.isFinished).toBe(true);
+    expect(process.counts()).toMatchObject({ completed: 24, failedAttempts: 12 });
+    await process.end();
+  });
+
+  it('lets producers in although delayed items keep it fuller than half', async () => {
+    const process = start({ maxQueueSize: 8, retry: { limit: 1, backoffMs: 1_000_000, jitter: 0 } });
+    process.register('type', {
+      processItem: (payload: string) => {
+        if (payload === 'fails') throw new Error('fails');
+      },
+    });
+    await process.distributeWork(
+      'type',
+      Array.from({ length: 6 }, () => 'fails'),
+    );
+    await settle();
+    expect(process.counts().delayed).toBe(6);
+    const job = await process.distributeWork(
+      'type',
+      Array.from({ length: 20 }, () => 'good'),
+    );
+    expect(await job.completed).toMatchObject({ done: 20 });
+    expect(process.clock.now()).toBe(0);
+    await process.end();
+  });
+
+  it('takes nothing more of an array whose job was cancelled, and lets its producer go', async () => {
+    const process = start({ maxQueueSize: 2 });
+    let handled = 0;
+    process.register('type', {
+      processItem: async (_: number, context: ItemContext) => {
+        await settle();
+        if (++handled === 2) process.findJob(context.jobId)!.cancel();
+      },
+    });
+    const job = await process.distributeWork(
+      'type',
+      Array.from({ length: 10 }, (_, i) => i),
+    );
+    expect(job.isCancelled).toBe(true);
+    await process.waitForCompletion();
+    expect(await job.completed).toMatchObject({ status: 'cancelled', done: 2 });
+    expect(process.counts().submitted).toBeLessThan(6);
+    expect(handled).toBe(2);
+    await process.end();
+  });
+
+  it('keeps its bound, its order of a job, and everything that was submitted, under any load', async () => {
+    const submissions = fc.array(
+      fc.record({ kind: fc.constantFrom('item', 'array', 'stream', 'async'), count: fc.nat({ max: 40 }) }),
+      { minLength: 1, maxLength: 8 },
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        submissions,
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 1, max: 3 }),
+        async (works, maxQueueSize, maxConcurrency) => {
+          const process = start({ maxQueueSize, maxConcurrency, scalingThreshold: 1 });
+          const seen = works.map((): number[] => []);
+          let mostHeld = 0;
+          process.register('type', {
+            processItem: async ([work, index]: [number, number]) => {
+              seen[work]!.push(index);
+              mostHeld = Math.max(mostHeld, process.counts().waiting);
+              if (index % 5 === 0) await settle();
+            },
+          });
+          const jobs = works.map(({ kind, count }, work) => {
+            const payloads = Array.from({ length: count }, (_, index) => [work, index]);
+            const source: unknown = {
+              item: { only: payloads },
+              array: payloads,
+              stream: payloads.values(),
+              async: (async function* () {
+                yield* payloads;
+              })(),
+            }[kind];
+            return kind === 'item'
+              ? process.distributeWork('type', [[work, 0]])
+              : process.distributeWork('type', source);
+          });
+          await Promise.all(jobs);
+          await process.waitForCompletion();
+          expect(mostHeld).toBeLessThanOrEqual(maxQueueSize);
+          works.forEach(({ kind, count }, work) => {
+            const expected = Array.from({ length: kind === 'item' ? 1 : count }, (_, index) => index);
+            expect(seen[work]).toEqual(expected);
+          });
+          await process.end();
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('a handler that distributes to its own full type', () => {
+  it('is let in when nothing has ended for a second, up to a second bound', async () => {
+    const process = start({ maxQueueSize: 2, maxConcurrency: 2, scalingThreshold: 1 });
+    const gate = deferred();
+    process.register('type', {
+      processItem: async (payload: string) => {
+        if (payload !== 'parent') return;
+        await gate.promise;
+        await process.distributeWork('type', ['child', 'child']);
+      },
+    });
+    await process.distributeWork('type', ['parent', 'parent']);
+    await settle();
+    await process.distributeWork('type', ['other', 'other']);
+    gate.resolve();
+    await process.clock.turn(999);
+    expect(process.counts()).toMatchObject({ running: 2, waiting: 2, completed: 0 });
+    await process.clock.turn(1);
+    expect(process.counts()).toMatchObject({ submitted: 8, completed: 8 });
+    await process.end();
+  });
+
+  it('is held at the second bound', async () => {
+    const process = start({ maxQueueSize: 2, maxConcurrency: 1 });
+    let mostWaiting = 0;
+    process.register('type', {
+      processItem: async (payload: number) => {
+        if (payload === 0) await process.distributeWork('type', [1, 1, 1, 1, 1, 1, 1, 1]);
+      },
+      timeoutMs: 10_000,
+      retry: { limit: 0 },
+    });
+    await process.distributeWork('type', 0);
+    for (let turn = 0; turn < 12; turn++) {
+      await process.clock.turn(1_000);
+      mostWaiting = Math.max(mostWaiting, process.counts().waiting);
+    }
+    expect(mostWaiting).toBe(4);
+    await process.clock.turn(10_000);
+    expect(process.counts()).toMatchObject({ completed: 8, dead: 1, waiting: 0 });
+    await process.end();
+  });
+
+  it('is not let in beyond the bound while the queue moves, nor while it is only paused', async () => {
+    const process = start({ maxQueueSize: 2 });
+    const gates = [deferred(), deferred(), deferred()];
+    let handled = 0;
+    process.register('type', { processItem: () => gates[handled++]?.promise });
+    const all = process.distributeWork('type', [1, 2, 3, 4, 5, 6]);
+    await process.clock.turn(900);
+    gates[0]!.resolve();
+    await process.clock.turn(900);
+    expect(process.counts()).toMatchObject({ waiting: 2 });
+    gates[1]!.resolve();
+    process.pause('type');
+    gates[2]!.resolve();
+    await process.clock.turn(10_000);
+    expect(process.counts().waiting).toBeLessThanOrEqual(2);
+    process.resume('type');
+    await all;
+    await process.end();
+  });
+});
+
+describe('a source', () => {
+  it.each([
+    [
+      'throws',
+      (function* () {
+        yield 1;
+        yield 2;
+        throw new Error('source');
+      })(),
+    ],
+    [
+      'rejects',
+      (async function* () {
+        yield 1;
+        yield 2;
+        throw new Error('source');
+      })(),
+    ],
+    [
+      'throws what is no error',
+      (function* () {
+        yield 1;
+        yield 2;
+        throw null;
+      })(),
+    ],
+    [
+      'breaks the protocol',
+      {
+        [Symbol.iterator]: () => {
+          let i = 0;
+          return { next: () => (++i < 3 ? { done: false, value: i } : undefined) };
+        },
+      },
+    ],
+  ])('that %s fails its job, and what was read still runs', async (_, source: unknown) => {
+    const process = start();
+    const handled: unknown[] = [];
+    process.register('type', { processItem: (payload: unknown) => void handled.push(payload) });
+    process.pause('type');
+    const job = await process.distributeWork('type', source);
+    await settle();
+    expect(job.isFinished).toBe(false);
+    process.resume('type');
+    expect(await job.completed).toMatchObject({
+      status: 'source-failed',
+      done: 2,
+      total: 2,
+      error: expect.any(Error),
+    });
+    expect(handled).toEqual([1, 2]);
+    await process.end();
+  });
+
+  it('is told to end when its job is cancelled, once, and what it gives then is dropped', async () => {
+    const process = start({ maxQueueSize: 2 });
+    const gate = deferred();
+    process.register('type', { processItem: () => gate.promise });
+    const end = jest.fn();
+    let pulled = 0;
+    const job = await process.distributeWork(
+      'type',
+      (async function* () {
+        try {
+          for (;;) yield ++pulled;
+        } finally {
+          end();
+        }
+      })(),
+    );
+    await settle();
+    expect(pulled).toBe(4);
+    job.cancel();
+    gate.resolve();
+    expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, cancelled: 2, accepted: 3 });
+    await settle();
+    expect(end).toHaveBeenCalledTimes(1);
+    expect(pulled).toBe(4);
+    await process.end();
+  });
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('return');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('return'))],
+    ['never resolves', () => new Promise(() => undefined)],
+    ['is missing', undefined],
+  ])('whose return %s does no harm when its job is cancelled', async (_, end) => {
+    const process = start({ maxQueueSize: 2 });
+    const gate = deferred();
+    process.register('type', { processItem: () => gate.promise });
+    const source = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.resolve({ done: false as const, value: 1 }),
+        ...(end && { return: end as () => Promise<IteratorResult<number>> }),
+      }),
+    };
+    const job = await process.distributeWork('type', source as AsyncIterable<number>);
+    await settle();
+    job.cancel();
+    gate.resolve();
+    expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, cancelled: 2 });
+    await process.waitForCompletion();
+    await process.end();
+  });
+
+  it('that never answers holds nobody up once its job is cancelled', async () => {
+    const process = start();
+    process.register('type', { processItem: () => undefined });
+    const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
+    const job: Job = await process.distributeWork('type', silent);
+    let isComplete = false;
+    const completion = process.waitForCompletion().then(() => (isComplete = true));
+    await settle();
+    expect(isComplete).toBe(false);
+    job.cancel();
+    await completion;
+    expect(await job.completed).toMatchObject({ status: 'cancelled', total: 0 });
+    await process.shutdown();
+    expect(process.clock.now()).toBe(0);
+  });
+
+  it('that is stopped in the moment in which its item was let in gives that item once', async () => {
+    const admitted: unknown[] = [];
+    const workload = {
+      submit: () => false,
+      waitForRoom: () => undefined,
+      stopWaitingForRoom: () => undefined,
+      admit: (_: unknown, payload: unknown) => admitted.push(payload),
+    } as unknown as Workload;
+    const job = new Job('type', { cancelJob: () => undefined, jobFinished: () => undefined }, 'p', 0);
+    const stream = new StreamProducer(workload, job, [1, 2, 3].values(), new TimeSlices(new ManualClock()));
+    expect(stream.proceed()).toBe(true);
+    stream.stop();
+    stream.stop();
+    await stream.ended;
+    expect(admitted).toEqual([1]);
+    expect(job.sealed).toBe(true);
+  });
+
+  it('is read at once, and no further than asked', async () => {
+    const process = start({ maxQueueSize: 3 });
+    process.register('type', { processItem: () => undefined });
+    process.pause('type');
+    let pulled = 0;
+    await process.distributeWork(
+      'type',
+      (function* () {
+        for (; pulled < 10; pulled++) yield pulled;
+      })(),
+    );
+    await settle();
+    expect(process.counts().waiting).toBe(3);
+    expect(pulled).toBe(3);
+    process.resume('type');
+    await process.waitForCompletion();
+    expect(process.counts().completed).toBe(10);
+    await process.end();
+  });
+});
+
+describe('the event loop', () => {
+  it.each([
+    ['synchronous item', { processItem: () => undefined }],
+    ['asynchronous item', { processItem: async () => undefined }],
+    ['synchronous batch', { processBatch: () => undefined, batchSize: 10 }],
+    [
+      'failing item',
+      {
+        processItem: () => {
+          throw failure;
+        },
+        retry: { limit: 0 },
+        maxDeadLetters: MILLION,
+      },
+    ],
+  ])('has its turns while a million items pass %s handlers', async (_, definition) => {
+    const process = new WorkerProcess({ maxQueueSize: MILLION });
+    process.register('type', definition);
+    const count = 'retry' in definition ? MILLION / 10 : MILLION;
+    const job = await process.distributeWork('type', new Array(count).fill(0));
+    let turns = 0;
+    let isOver = false;
+    const turn = () => {
+      turns++;
+      if (!isOver) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await job.completed;
+    isOver = true;
+    expect(turns).toBeGreaterThan(3);
+    await new Promise((resolve) => setImmediate(resolve));
+    await process.shutdown();
+  });
+
+  it('has its turns while an endless source is read that never waits', async () => {
+    const process = new WorkerProcess({ maxQueueSize: MILLION, maxConcurrency: 1 });
+    process.register('type', { processItem: () => undefined });
+    const reading = { isOver: false };
+    setImmediate(() => setImmediate(() => (reading.isOver = true)));
+    const job = await process.distributeWork(
+      'type',
+      (function* () {
+        while (!reading.isOver) yield 0;
+      })(),
+    );
+    expect(await job.completed).toMatchObject({ status: 'completed' });
+    await process.shutdown();
+  });
+
+  const failure = new Error('fails');
+});
