@@ -1,3 +1,4 @@
+import type { Job } from './job.js';
 import type { DeadReason } from './outcome.js';
 
 /** An item whose attempts are used up, or that can never succeed. */
@@ -15,6 +16,8 @@ export interface DeadLetter<Payload = unknown> {
   readonly attempts: number;
   /** Milliseconds since the Unix epoch. */
   readonly diedAtMs: number;
+  /** Its place among all dead letters of the process: a later one has a higher number. */
+  readonly sequence: number;
 }
 
 /** Which dead letters to list. */
@@ -23,41 +26,49 @@ export interface DeadLetterQuery {
   readonly type?: string;
   /** At the most so many, the oldest first. Default 100. */
   readonly limit?: number;
-  /** Those that came after the one with this id; none when that one is kept no more. */
-  readonly after?: string;
+  /** Those with a higher `sequence`: that of the last one listed gives the next page, whatever became of that one. */
+  readonly after?: number;
 }
 
 /** Which dead letters to redrive or discard: these ids, or all of a type. */
 export type DeadLetterSelection = { readonly ids: readonly string[] } | { readonly type: string };
 
+/** A dead letter with the job that it counts in. */
+export interface DeadItem {
+  readonly letter: DeadLetter;
+  readonly job: Job;
+}
+
 /** The dead letters of one worker type, in the order in which they came. Never dropped but by `remove`. */
-export class DeadLetterStore<Entry extends { readonly letter: DeadLetter }> {
-  private readonly entries = new Map<string, Entry>();
+export class DeadLetterStore {
+  private readonly items = new Map<string, DeadItem>();
 
   get size(): number {
-    return this.entries.size;
+    return this.items.size;
   }
 
-  add(entry: Entry): void {
-    this.entries.set(entry.letter.id, entry);
+  add(item: DeadItem): void {
+    this.items.set(item.letter.id, item);
   }
 
-  has(id: string): boolean {
-    return this.entries.has(id);
-  }
-
-  /** @returns the entry that was removed; undefined when there is none of this id */
-  remove(id: string): Entry | undefined {
-    const entry = this.entries.get(id);
-    this.entries.delete(id);
-    return entry;
+  /** @returns the item that was removed; undefined when there is none of this id */
+  remove(id: string): DeadItem | undefined {
+    const item = this.items.get(id);
+    this.items.delete(id);
+    return item;
   }
 
   ids(): string[] {
-    return [...this.entries.keys()];
+    return [...this.items.keys()];
   }
 
-  *letters(): IterableIterator<DeadLetter> {
-    for (const { letter } of this.entries.values()) yield letter;
+  /** At most `limit` dead letters with a higher sequence than `after`, the oldest first. */
+  list(after: number, limit: number): DeadLetter[] {
+    const found: DeadLetter[] = [];
+    for (const { letter } of this.items.values()) {
+      if (found.length === limit) break;
+      if (letter.sequence > after) found.push(letter);
+    }
+    return found;
   }
 }

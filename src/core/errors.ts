@@ -69,21 +69,17 @@ export class ProcessClosedError extends BackgroundWorkerError {
 }
 
 /**
- * The work queue is full, and as many producers as may wait for room are waiting already: the caller submits
- * without awaiting, or more callers submit at once than `maxWaitingProducers` allows.
+ * The work queue is full, and the submission may not wait: as many producers wait already as may (somebody submits
+ * without awaiting), or it comes from a handler and has passed the bound for those.
  */
 export class QueueFullError extends BackgroundWorkerError {
   readonly code = 'QUEUE_FULL';
 
   constructor(
     readonly type: string,
-    readonly maxQueueSize: number,
-    readonly maxWaitingProducers: number,
+    reason: string,
   ) {
-    super(
-      `Work queue of ${describe(type)} is full (maxQueueSize ${maxQueueSize}) and ${maxWaitingProducers} producers ` +
-        `wait for room already (maxWaitingProducers): await distributeWork(), or raise one of the two`,
-    );
+    super(`Work queue of ${describe(type)} is full: ${reason}`);
   }
 }
 
@@ -94,8 +90,9 @@ export class TimeLimitError extends BackgroundWorkerError {
   constructor(
     readonly type: string,
     readonly timeoutMs: number,
+    what = 'Attempt',
   ) {
-    super(`Attempt of ${describe(type)} passed its time limit of ${timeoutMs} ms`);
+    super(`${what} of ${describe(type)} passed its time limit of ${timeoutMs} ms`);
   }
 }
 

@@ -43,7 +43,9 @@ export class Run {
   filled = 0;
   /** Slots read. */
   taken = 0;
-  /** Envelopes among the slots that were read; they take a place but no index of the run's job. */
+  /** Envelopes among the slots that were written; they take a place but no index of the run's job. */
+  envelopesFilled = 0;
+  /** Envelopes among the slots that were read. */
   envelopesTaken = 0;
   next: Run | undefined = undefined;
 
@@ -63,6 +65,7 @@ export class Run {
     this.firstIndex = firstIndex;
     this.filled = 0;
     this.taken = 0;
+    this.envelopesFilled = 0;
     this.envelopesTaken = 0;
   }
 

@@ -1,4 +1,5 @@
-import type { Clock } from './clock.js';
+import type { Clock, Timer } from './clock.js';
+import { TimeLimitError } from './errors.js';
 import { toError } from './to-error.js';
 import type { EventChannel } from './events.js';
 import { isThenable } from './is-thenable.js';
@@ -65,20 +66,53 @@ export abstract class Runner {
   ): Promise<{ during: 'start' | 'stop'; error: Error } | undefined> {
     let worker: Worker<never>;
     try {
-      const made = create();
-      worker = isThenable(made) ? await made : made;
-      this.adopt(worker);
-      if (worker.onStart !== undefined) await worker.onStart();
+      worker = await this.startInTime(create);
     } catch (error) {
       return { during: 'start', error: toError(error) };
     }
     this.setting.home.runnerReady(this);
     await this.work(worker);
     try {
-      if (worker.onStop !== undefined) await worker.onStop();
+      await this.inTime('Stop of a worker', Promise.resolve(worker.onStop?.()));
       return undefined;
     } catch (error) {
       return { during: 'stop', error: toError(error) };
+    }
+  }
+
+  /** A worker that is ready only when nobody waits for it any more gives back what it took. */
+  private async startInTime(create: () => Worker<never> | Promise<Worker<never>>): Promise<Worker<never>> {
+    const starting = this.start(create);
+    try {
+      return await this.inTime('Start of a worker', starting);
+    } catch (error) {
+      if (error instanceof TimeLimitError)
+        void starting.then((late) => late.onStop?.()).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private async start(create: () => Worker<never> | Promise<Worker<never>>): Promise<Worker<never>> {
+    const made = create();
+    const worker = isThenable(made) ? await made : made;
+    this.adopt(worker);
+    await worker.onStart?.();
+    return worker;
+  }
+
+  /** Waits for `work` as long as an attempt may take. @throws TimeLimitError */
+  private async inTime<Result>(what: string, work: Promise<Result>): Promise<Result> {
+    const { workload, clock } = this.setting;
+    const { timeoutMs } = workload.options;
+    if (timeoutMs === 0) return work;
+    let timer: Timer;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = clock.setTimer(() => reject(new TimeLimitError(workload.type, timeoutMs, what)), timeoutMs);
+    });
+    try {
+      return await Promise.race([work, timeout]);
+    } finally {
+      timer!.cancel();
     }
   }
 

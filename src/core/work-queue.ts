@@ -49,7 +49,7 @@ export class WorkQueue {
       const run = this.appendRun(job, index, this.nextLength);
       run.slots[run.filled++] = payload;
     } else {
-      tail.slots[tail.filled++] = new Envelope(payload, job, index, 0);
+      putEnvelope(tail, new Envelope(payload, job, index, 0));
     }
     this.size++;
   }
@@ -75,7 +75,7 @@ export class WorkQueue {
   /** Appends an item that comes back. */
   pushEnvelope(envelope: Envelope): void {
     const run = this.tail.isFull ? this.appendRun(undefined, 0, this.nextLength) : this.tail;
-    run.slots[run.filled++] = envelope;
+    putEnvelope(run, envelope);
     this.size++;
   }
 
@@ -130,10 +130,11 @@ export class WorkQueue {
     return count;
   }
 
-  /** Removes every waiting item of `job`; costs a look at each run. @returns how many were removed */
+  /** Removes every waiting item of `job`; runs that can't have one cost nothing but a look. @returns how many */
   removeJob(job: Job): number {
     const before = this.size;
     for (let run: Run | undefined = this.head; run !== undefined; run = run.next) {
+      if (run.job !== job && run.envelopesFilled === run.envelopesTaken) continue;
       for (let place = run.taken; place < run.filled; place++) {
         const slot = run.slots[place];
         if (Envelope.is(slot)) {
@@ -143,7 +144,7 @@ export class WorkQueue {
         }
       }
     }
-    this.unlinkEmptyRuns();
+    if (this.size < before) this.unlinkEmptyRuns();
     return before - this.size;
   }
 
@@ -178,6 +179,11 @@ export class WorkQueue {
     this.tail = run;
     return run;
   }
+}
+
+function putEnvelope(run: Run, envelope: Envelope): void {
+  run.slots[run.filled++] = envelope;
+  run.envelopesFilled++;
 }
 
 function isEmpty(run: Run): boolean {

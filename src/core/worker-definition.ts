@@ -34,6 +34,7 @@ export interface ResolvedDefinition {
 export function resolveDefinition(type: string, definition: WorkerDefinition<never>): ResolvedDefinition {
   const { worker, create, processItem, processBatch, ...options } = definition as WorkerTypeOptionsInput &
     Partial<Record<'worker' | 'create' | 'processItem' | 'processBatch', unknown>>;
+  refuseContradictions(type, definition);
   if (worker === undefined) return { source: functionSource(type, { processItem, processBatch }), options };
   if (typeof worker !== 'function' || !(worker.prototype instanceof Worker)) {
     throw new InvalidWorkerError(
@@ -48,6 +49,24 @@ export function resolveDefinition(type: string, definition: WorkerDefinition<nev
   }
   const constructWorker = () => new (worker as new () => Worker<never>)();
   return { source: { mode, create: (create ?? constructWorker) as WorkerSource['create'] }, options };
+}
+
+/** One way of saying what works on the items, or it would be anybody's guess which one counts. */
+function refuseContradictions(type: string, definition: object): void {
+  if (typeof type !== 'string' || type === '') {
+    throw new InvalidWorkerError(
+      type,
+      `expected a type name that is not empty, got ${describe(type)}`,
+    );
+  }
+  const ways = ['worker', 'processItem', 'processBatch'].filter((way) => way in definition);
+  if (ways.length !== 1) {
+    const got = ways.length === 0 ? 'none' : ways.join(' and ');
+    throw new InvalidWorkerError(type, `expected one of worker, processItem and processBatch, got ${got}`);
+  }
+  if ('create' in definition && ways[0] !== 'worker') {
+    throw new InvalidWorkerError(type, 'expected worker, the class of what create makes, got create alone');
+  }
 }
 
 function functionSource(

@@ -57,10 +57,7 @@ export class WorkerPool implements PoolOfShares {
 
   /** Items that ended since the start, completed or dead. */
   get totalItemsProcessed(): number {
-    return this.shares.reduce(
-      (sum, { workload }) => sum + workload.counts.completed + workload.counts.dead,
-      0,
-    );
+    return this.shares.reduce((sum, { workload }) => sum + workload.processed, 0);
   }
 
   /**

@@ -26,6 +26,11 @@ export interface SubmitOptions {
   readonly track?: boolean;
   /** Told of each item as it ends. */
   readonly observer?: JobObserver;
+  /**
+   * Says that a handler submits. It can't wait for room in a full queue, which only handlers make: up to twice
+   * `maxQueueSize` is taken at once, and beyond, an item or an array is refused as a whole. Default false.
+   */
+  readonly fromHandler?: boolean;
 }
 
 /**
@@ -48,11 +53,11 @@ export class WorkerProcess {
   private readonly workloads = new Map<string, Workload>();
   private readonly streams = new Set<StreamProducer>();
   private readonly trackedJobs = new Map<string, Job>();
-  /** The job of each type that `offer` adds to; it never ends. */
-  private readonly offered = new Map<string, Job>();
+
   private readonly idPrefix = randomBytes(6).toString('base64url');
   private readonly jobRunner: JobRunner;
   private sequence = 0;
+  private deaths = 1;
   private closed: Promise<void> | undefined = undefined;
 
   /** @throws InvalidOptionsError that names every wrong option */
@@ -79,9 +84,13 @@ export class WorkerProcess {
     if (this.workloads.has(type)) throw new DuplicateWorkerTypeError(type);
     const { source, options: input } = resolveDefinition(type, definition);
     const options = resolveTypeOptions(type, input, this.options);
-    const workload = new Workload(type, options, this.events, this.options.clock, this.options.random);
+    const workload = new Workload(type, options, this.makeJob(type), {
+      events: this.events,
+      clock: this.options.clock,
+      random: this.options.random,
+      nextDeathSequence: () => this.deaths++,
+    });
     this.workloads.set(type, workload);
-    this.offered.set(type, this.makeJob(type));
     this.pool.register(workload, source);
   }
 
@@ -110,9 +119,15 @@ export class WorkerProcess {
   ): Promise<Job> {
     const workload = this.workload(type);
     this.refuseWhenClosed('distributeWork()');
-    workload.refuseIfLineIsFull();
     const work = classifySource(source);
     const job = this.makeJob(type, options);
+    if (options?.fromHandler === true && work.kind !== 'stream') {
+      workload.admitFromHandler(job, work.kind === 'item' ? [work.payload] : work.payloads);
+      if (work.kind === 'array' || options.track === true) this.track(job);
+      job.seal();
+      return job;
+    }
+    workload.refuseIfLineIsFull();
     switch (work.kind) {
       case 'item':
         if (options?.track === true) this.track(job);
@@ -145,7 +160,7 @@ export class WorkerProcess {
   offer<Payload>(type: string, payload: Payload): boolean {
     const workload = this.workload(type);
     if (this.closed !== undefined) return false;
-    return workload.submit(this.offered.get(type)!, payload);
+    return workload.submit(workload.offered, payload);
   }
 
   /** The job with this id, if it is tracked and has not ended. */
@@ -246,18 +261,12 @@ export class WorkerProcess {
 
   // ── dead letters ──────────────────────────────────────────────────────────
 
-  /** Dead letters, those of one type after those of another, each type's oldest first. */
-  deadLetters({ type, limit = 100, after }: DeadLetterQuery = {}): DeadLetter[] {
-    const found: DeadLetter[] = [];
-    let passed = after === undefined;
-    for (const workload of this.selected(type)) {
-      for (const letter of workload.deadLetters.letters()) {
-        if (found.length === limit) return found;
-        if (passed) found.push(letter);
-        else passed = letter.id === after;
-      }
-    }
-    return found;
+  /** Dead letters of one type or of all, the oldest first. */
+  deadLetters({ type, limit = 100, after = 0 }: DeadLetterQuery = {}): DeadLetter[] {
+    return this.selected(type)
+      .flatMap((workload) => workload.deadLetters.list(after, limit))
+      .toSorted((a, b) => a.sequence - b.sequence)
+      .slice(0, limit);
   }
 
   /** Puts dead letters back into their queues, as if never attempted. @returns how many there were */

@@ -22,7 +22,7 @@ export abstract class Worker<Payload = unknown> {
    */
   processBatch?(payloads: readonly Payload[], context: BatchContext): unknown;
 
-  /** Takes what is scarce (a connection, a thread) before the first item. Throwing ends the worker; another is tried later. */
+  /** Takes what is scarce (a connection, a thread) before the first item. Throwing ends the worker, as does passing `timeoutMs`; another is tried later. */
   onStart?(): void | Promise<void>;
 
   /** Gives it back after the last item. */

@@ -1,16 +1,15 @@
 import { Admission, type Producer } from './admission.js';
-import type { Clock } from './clock.js';
 import type { WorkCounts } from './counts.js';
-import { DeadLetterStore, type DeadLetter } from './dead-letters.js';
+import { Conditions } from './conditions.js';
+import type { DeadLetterStore } from './dead-letters.js';
 import { QueueFullError } from './errors.js';
-import { toError } from './to-error.js';
-import type { EventChannel, PauseReason, UnfinishedItem } from './events.js';
+import type { PauseReason, UnfinishedItem } from './events.js';
 import type { Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
-import type { DeadReason, Outcome } from './outcome.js';
-import { classifyFailure } from './retry-policy.js';
 import { RetrySchedule } from './retry-schedule.js';
 import { Envelope } from './run.js';
+import { Settlement } from './settlement.js';
+import type { WorkloadSetting } from './workload-setting.js';
 import { WorkQueue, type TakenBatch, type TakenItem } from './work-queue.js';
 
 /** Told when there is something for the pool to do. Both are called once for many changes. */
@@ -19,11 +18,6 @@ export interface WorkloadListener {
   itemsArrived(): void;
   /** The depth left the range that `watchDepth` was given. */
   depthCrossed(): void;
-}
-
-interface DeadEntry {
-  readonly letter: DeadLetter;
-  readonly job: Job;
 }
 
 /**
@@ -36,29 +30,25 @@ export class Workload {
   running = 0;
   private readonly queue = new WorkQueue();
   private readonly delayed: RetrySchedule;
-  private readonly dead = new DeadLetterStore<DeadEntry>();
+  private readonly settlement: Settlement;
   private readonly admission: Admission;
   private readonly pauseReasons = new Set<PauseReason>();
-  private readonly waiters = new Set<{ isReached: () => boolean; resolve: () => void }>();
+  private readonly conditions = new Conditions();
   private submitted = 0;
-  private completed = 0;
-  private diedCount = 0;
-  private cancelled = 0;
-  private handedBack = 0;
-  private failedAttempts = 0;
   private lowestDepth = 0;
   private highestDepth = 0;
-  private receiveUnfinished: ((item: UnfinishedItem) => void) | undefined = undefined;
   private isClosed = false;
   private listener: WorkloadListener = { itemsArrived: () => undefined, depthCrossed: () => undefined };
 
   constructor(
     readonly type: string,
     readonly options: WorkerTypeOptions,
-    private readonly events: EventChannel,
-    private readonly clock: Clock,
-    private readonly random: () => number,
+    /** The job that items belong to which come without one; it never ends. */
+    readonly offered: Job,
+    private readonly setting: WorkloadSetting,
   ) {
+    const { clock } = setting;
+    this.settlement = new Settlement(type, options.retry, setting);
     this.admission = new Admission(this, options.maxQueueSize, options.maxWaitingProducers, clock);
     this.delayed = new RetrySchedule(
       clock,
@@ -87,7 +77,13 @@ export class Workload {
 
   /** Items that have ended, ever. */
   get ended(): number {
-    return this.completed + this.diedCount + this.cancelled + this.handedBack;
+    return this.settlement.ended;
+  }
+
+  /** Items that were completed or died, ever; one that died, was redriven and completed counts twice. */
+  get processed(): number {
+    const { completed, dead, redriven } = this.settlement;
+    return completed + dead + redriven;
   }
 
   /** Whether nothing waits, runs or is delayed, and no producer waits for room. */
@@ -100,16 +96,17 @@ export class Workload {
   }
 
   get counts(): WorkCounts {
+    const { completed, dead, cancelled, handedBack, failedAttempts } = this.settlement;
     return {
       submitted: this.submitted,
-      completed: this.completed,
-      dead: this.diedCount,
-      cancelled: this.cancelled,
-      handedBack: this.handedBack,
+      completed,
+      dead,
+      cancelled,
+      handedBack,
       waiting: this.queue.size,
       delayed: this.delayed.size,
       running: this.running,
-      failedAttempts: this.failedAttempts,
+      failedAttempts,
     };
   }
 
@@ -143,10 +140,30 @@ export class Workload {
     this.arrived();
   }
 
+  /**
+   * Takes all of `payloads` in for a handler, which can't wait for room that only handlers make.
+   *
+   * @throws QueueFullError when twice the bound would be passed; nothing is taken then
+   */
+  admitFromHandler(job: Job, payloads: readonly unknown[]): void {
+    const { maxQueueSize } = this.options;
+    if (this.held + payloads.length > 2 * maxQueueSize) {
+      throw new QueueFullError(
+        this.type,
+        `twice maxQueueSize (${maxQueueSize}), the bound for submissions of handlers, is reached`,
+      );
+    }
+    this.admitMany(job, payloads, 0, payloads.length);
+  }
+
   /** @throws QueueFullError when as many producers wait for room as may, so that no further submission is taken */
   refuseIfLineIsFull(): void {
     if (!this.admission.lineIsFull) return;
-    throw new QueueFullError(this.type, this.options.maxQueueSize, this.options.maxWaitingProducers);
+    const { maxQueueSize, maxWaitingProducers } = this.options;
+    throw new QueueFullError(
+      this.type,
+      `maxQueueSize (${maxQueueSize}) is reached, and ${maxWaitingProducers} producers wait for room already (maxWaitingProducers); await distributeWork(), or raise one of the two`,
+    );
   }
 
   /** Puts `producer` in line for room; one that has been taken joins again and again. */
@@ -162,7 +179,8 @@ export class Workload {
   reject(job: Job, payload: unknown, error: Error): void {
     const index = job.accept();
     this.submitted++;
-    this.bury(job, index, payload, 'rejected', error, 0);
+    this.settlement.bury(job, index, payload, 'rejected', error, 0);
+    this.pauseWhenFullOfDead();
   }
 
   private arrived(): void {
@@ -197,68 +215,25 @@ export class Workload {
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
   complete(job: Job, index: number, count: number, attempts: number): void {
     this.running -= count;
-    this.completed += count;
-    if (job.observer !== undefined) {
-      for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
-    }
-    job.end('done', count);
+    this.settlement.complete(job, index, count, attempts);
     this.left();
   }
 
   /** The attempt failed: the item is retried, dies, or (while the process gives back) is handed back. */
   fail(item: TakenItem, error: Error): void {
-    const { job, index, payload, attempt } = item;
     this.running--;
-    if (job.dropsFailures) {
-      this.endCancelled(job, 1);
-    } else if (this.receiveUnfinished !== undefined) {
-      this.handBack(item);
-    } else {
-      this.failedAttempts++;
-      const outcome = classifyFailure(this.options.retry, error, attempt, this.random());
-      switch (outcome.kind) {
-        case 'retry':
-          this.delayed.add(new Envelope(payload, job, index, attempt), outcome.delayMs);
-          if (this.events.has('retry')) {
-            const itemId = `${job.id}:${index}`;
-            this.events.emit('retry', { type: this.type, itemId, attempt, delayMs: outcome.delayMs, error });
-          }
-          break;
-        case 'dead':
-          this.bury(job, index, payload, outcome.reason, error, attempt);
-          break;
-        default:
-          outcome satisfies never;
-      }
+    const delayMs = this.settlement.fail(item, error);
+    if (delayMs !== undefined) {
+      this.delayed.add(new Envelope(item.payload, item.job, item.index, item.attempt), delayMs);
     }
+    this.pauseWhenFullOfDead();
     this.left();
   }
 
   private left(): void {
     if (this.depth < this.lowestDepth) this.crossed();
-    if (this.running === 0 && this.waiters.size > 0) this.tellWaiters();
+    if (this.running === 0 && this.conditions.any) this.conditions.look();
   }
-
-  /** An observer that throws must not end the worker that settles the item. */
-  private tellObserver(
-    job: Job,
-    index: number,
-    outcome: Exclude<Outcome, { kind: 'retry' }>,
-    attempts: number,
-  ): void {
-    try {
-      job.observer?.itemEnded(index, outcome, attempts);
-    } catch (error) {
-      this.events.emit('listenerFailed', { event: 'observer', error: toError(error) });
-    }
-  }
-
-  private endCancelled(job: Job, count: number): void {
-    this.cancelled += count;
-    job.end('cancelled', count);
-  }
-
-  // ── retries ───────────────────────────────────────────────────────────────
 
   /** Brings every delayed item back to the queue now. @returns how many */
   retryNow(): number {
@@ -267,65 +242,35 @@ export class Workload {
 
   // ── dead letters ──────────────────────────────────────────────────────────
 
-  get deadLetters(): DeadLetterStore<DeadEntry> {
-    return this.dead;
+  get deadLetters(): DeadLetterStore {
+    return this.settlement.deadLetters;
   }
 
   /** Puts dead letters back into the queue, with all their attempts before them. @returns how many there were */
   redrive(ids: readonly string[]): number {
-    let count = 0;
-    for (const id of ids) {
-      const entry = this.dead.remove(id);
-      if (entry === undefined) continue;
-      const { job, letter } = entry;
-      job.reopenFailed(1);
-      this.diedCount--;
+    const items = ids.flatMap((id) => this.settlement.exhume(id) ?? []);
+    for (const { job, letter } of items) {
       this.queue.pushEnvelope(new Envelope(letter.payload, job, letter.index, 0));
-      count++;
     }
-    if (count > 0) {
-      this.deadLettersLeft();
-      this.arrived();
-    }
-    return count;
+    if (items.length === 0) return 0;
+    this.resumeWhenRoomForDead();
+    this.arrived();
+    return items.length;
   }
 
   /** Forgets dead letters for good. @returns how many there were */
   discard(ids: readonly string[]): number {
-    const count = ids.filter((id) => this.dead.remove(id) !== undefined).length;
-    if (count > 0) this.deadLettersLeft();
+    const count = ids.filter((id) => this.deadLetters.remove(id) !== undefined).length;
+    if (count > 0) this.resumeWhenRoomForDead();
     return count;
   }
 
-  private bury(
-    job: Job,
-    index: number,
-    payload: unknown,
-    reason: DeadReason,
-    error: Error,
-    attempts: number,
-  ): void {
-    const letter = Object.freeze({
-      id: `${job.id}:${index}`,
-      type: this.type,
-      jobId: job.id,
-      index,
-      payload,
-      reason,
-      error,
-      attempts,
-      diedAtMs: this.clock.wallNow(),
-    });
-    this.dead.add({ letter, job });
-    this.diedCount++;
-    this.events.emit('deadLetter', letter);
-    this.tellObserver(job, index, { kind: 'dead', reason, error }, attempts);
-    job.end('failed', 1);
-    if (this.dead.size >= this.options.maxDeadLetters) this.pause('dead-letters-full');
+  private pauseWhenFullOfDead(): void {
+    if (this.deadLetters.size >= this.options.maxDeadLetters) this.pause('dead-letters-full');
   }
 
-  private deadLettersLeft(): void {
-    if (this.dead.size < this.options.maxDeadLetters) this.resume('dead-letters-full');
+  private resumeWhenRoomForDead(): void {
+    if (this.deadLetters.size < this.options.maxDeadLetters) this.resume('dead-letters-full');
   }
 
   // ── pause, cancel, shutdown ───────────────────────────────────────────────
@@ -333,14 +278,14 @@ export class Workload {
   pause(reason: PauseReason): void {
     if (this.pauseReasons.has(reason)) return;
     this.pauseReasons.add(reason);
-    this.events.emit('paused', { type: this.type, reason });
+    this.setting.events.emit('paused', { type: this.type, reason });
     this.crossed();
-    this.tellWaiters();
+    this.conditions.look();
   }
 
   resume(reason: PauseReason): void {
     if (!this.pauseReasons.delete(reason)) return;
-    this.events.emit('resumed', { type: this.type, reason });
+    this.setting.events.emit('resumed', { type: this.type, reason });
     this.crossed();
     this.listener.itemsArrived();
   }
@@ -348,7 +293,7 @@ export class Workload {
   /** Drops the items of a cancelled job that no worker holds. */
   dropJob(job: Job): void {
     const dropped = this.queue.removeJob(job) + this.delayed.remove((envelope) => envelope.job === job);
-    if (dropped > 0) this.endCancelled(job, dropped);
+    if (dropped > 0) this.settlement.cancel(job, dropped);
     if (this.admission.waitingProducers > 0) this.admission.roomMade();
     this.left();
   }
@@ -356,12 +301,12 @@ export class Workload {
   /** Turns producers away that wait for room; used when the process takes no more work. */
   closeAdmission(): void {
     this.admission.close();
-    this.tellWaiters();
+    this.conditions.look();
   }
 
   /** From now on an attempt that fails hands its item to `receive` in place of a retry. */
   startHandingBack(receive: (item: UnfinishedItem) => void): void {
-    this.receiveUnfinished = receive;
+    this.settlement.startHandingBack(receive);
   }
 
   /** Hands back all that waits or is delayed, and at once whatever still comes. */
@@ -369,44 +314,24 @@ export class Workload {
     this.isClosed = true;
     this.delayed.releaseAll();
     const item: TakenItem = { payload: undefined, job: undefined as never, index: 0, attempt: 0 };
-    while (this.queue.take(item)) this.handBack(item);
+    while (this.queue.take(item)) this.settlement.handBack(item);
     this.left();
-  }
-
-  private handBack({ job, index, payload, attempt }: TakenItem): void {
-    this.handedBack++;
-    const id = `${job.id}:${index}`;
-    this.receiveUnfinished?.({ id, type: this.type, jobId: job.id, index, payload, attempts: attempt - 1 });
-    job.end('handedBack', 1);
   }
 
   // ── waited for ────────────────────────────────────────────────────────────
 
   /** Resolves when `isDone`. */
   whenDone(): Promise<void> {
-    return this.when(() => this.isDone);
+    return this.conditions.when(() => this.isDone);
   }
 
   /** Resolves when nothing runs, and nothing that may start is due by `deadlineMs` of the clock. */
   whenNothingDueBy(deadlineMs: number): Promise<void> {
-    return this.when(() => {
+    return this.conditions.when(() => {
       if (this.running > 0) return false;
       if (this.isPaused) return true;
       return this.queue.size === 0 && (this.delayed.nextDueMs ?? Infinity) > deadlineMs;
     });
-  }
-
-  private when(isReached: () => boolean): Promise<void> {
-    if (isReached()) return Promise.resolve();
-    return new Promise((resolve) => this.waiters.add({ isReached, resolve }));
-  }
-
-  private tellWaiters(): void {
-    for (const waiter of this.waiters) {
-      if (!waiter.isReached()) continue;
-      this.waiters.delete(waiter);
-      waiter.resolve();
-    }
   }
 
   // ── watched by the pool ───────────────────────────────────────────────────
@@ -422,5 +347,3 @@ export class Workload {
     this.listener.depthCrossed();
   }
 }
-
-const COMPLETED = Object.freeze({ kind: 'completed' } as const);

@@ -19,6 +19,37 @@ function start(options: WorkerProcessOptionsInput = {}): ManualProcess {
   return new ManualProcess({ timeoutMs: 0, maxConcurrency: 1, ...(options as object) });
 }
 
+describe('a handler that submits to its own full type', () => {
+  it('is taken in at once up to twice the bound, and refused as a whole beyond', async () => {
+    const process = start({ maxQueueSize: 4 });
+    const outcomes: string[] = [];
+    process.register('type', {
+      processItem: async (payload: string) => {
+        if (payload !== 'parent') return;
+        for (const children of [['a', 'b', 'c'], ['d', 'e'], ['f']]) {
+          try {
+            await process.distributeWork('type', children, { fromHandler: true });
+            outcomes.push(`${children.length} taken`);
+          } catch (error) {
+            outcomes.push((error as Error).message);
+          }
+        }
+      },
+    });
+    const job = await process.distributeWork('type', ['parent', 'x', 'y', 'z']);
+    await process.clock.turn(10);
+    await process.waitForCompletion();
+    expect(await job.completed).toMatchObject({ status: 'completed', done: 4 });
+    expect(outcomes).toEqual([
+      '3 taken',
+      '2 taken',
+      'Work queue of "type" is full: twice maxQueueSize (4), the bound for submissions of handlers, is reached',
+    ]);
+    expect(process.counts()).toMatchObject({ submitted: 9, completed: 9 });
+    await process.end();
+  });
+});
+
 describe('a bounded queue', () => {
   it.each([
     [

@@ -568,9 +568,9 @@ describe('dead letters', () => {
     const all = [0, 1, 2, 3, 4].map((index) => `${job.id}:${index}`);
     expect(ids({})).toEqual(all);
     expect(ids({ type: 'type', limit: 2 })).toEqual(all.slice(0, 2));
-    expect(ids({ limit: 2, after: all[1] })).toEqual(all.slice(2, 4));
-    expect(ids({ after: all[4] })).toEqual([]);
-    expect(ids({ after: 'gone' })).toEqual([]);
+    const sequences = process.deadLetters().map(({ sequence }) => sequence);
+    expect(ids({ limit: 2, after: sequences[1] })).toEqual(all.slice(2, 4));
+    expect(ids({ after: sequences[4] })).toEqual([]);
     expect(ids({ limit: 0 })).toEqual([]);
     const [letter] = process.deadLetters();
     expect(Object.isFrozen(letter)).toBe(true);
@@ -579,6 +579,36 @@ describe('dead letters', () => {
       type: 'type',
       diedAtMs: process.clock.wallNow() - 1_000 + 10,
     });
+  });
+
+  it('can be gone through page by page while they are redriven or discarded', async () => {
+    const { process, job } = await withDead(['a', 'b', 'c', 'd', 'e']);
+    const seen: number[] = [];
+    let after = 0;
+    for (;;) {
+      const page = process.deadLetters({ limit: 2, after });
+      if (page.length === 0) break;
+      seen.push(...page.map(({ index }) => index));
+      process.discardDeadLetters({ ids: page.map(({ id }) => id) });
+      after = page.at(-1)!.sequence;
+    }
+    expect(seen).toEqual([0, 1, 2, 3, 4]);
+    expect(process.deadLetters()).toEqual([]);
+    expect(job.progress()).toMatchObject({ failed: 5 });
+  });
+
+  it('of several types are listed in the order in which they died', async () => {
+    const process = start({ retry: { limit: 0 } });
+    for (const type of ['one', 'two'])
+      process.register(type, { processItem: () => Promise.reject(new Error('no')) });
+    for (const type of ['two', 'one', 'two']) {
+      await process.distributeWork(type, type);
+      await process.clock.turn(0);
+    }
+    expect(process.deadLetters().map(({ type }) => type)).toEqual(['two', 'one', 'two']);
+    expect(process.totalItemsProcessed).toBe(3);
+    process.redriveDeadLetters({ type: 'two' });
+    expect(process.totalItemsProcessed).toBe(3);
   });
 
   it('run again from attempt 1 when redriven, and their job counts follow', async () => {

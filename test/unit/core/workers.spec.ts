@@ -57,6 +57,76 @@ class Gates {
   }
 }
 
+describe('a worker that does not start in time', () => {
+  it('counts as failed, is replaced, and gives back what it took when it is ready after all', async () => {
+    const process = start({ timeoutMs: 1_000 });
+    const firstStart = deferred();
+    const stopped: number[] = [];
+    let made = 0;
+    class Slow extends Worker<string> {
+      private readonly number = ++made;
+      override async onStart() {
+        if (this.number === 1) await firstStart.promise;
+      }
+      override onStop() {
+        stopped.push(this.number);
+      }
+      override processItem() {
+        return undefined;
+      }
+    }
+    process.register('type', { worker: Slow, maxConcurrency: 1 });
+    const failed = process.heard('workerFailed');
+    const job = await process.distributeWork('type', 'item');
+    await process.clock.turn(999);
+    expect(failed).toEqual([]);
+    await process.clock.turn(1_000);
+    expect(failed).toMatchObject([{ type: 'type', during: 'start', error: { code: 'TIME_LIMIT' } }]);
+    expect(failed[0]!.error.message).toBe('Start of a worker of "type" passed its time limit of 1000 ms');
+    expect(await job.completed).toMatchObject({ status: 'completed' });
+    expect(stopped).toEqual([]);
+    firstStart.resolve();
+    await settle();
+    expect(stopped).toEqual([1]);
+  });
+
+  it('does not hold up a shutdown when it does not stop', async () => {
+    const process = start({ timeoutMs: 1_000, idleTimeoutMs: 0 });
+    class Hanging extends Worker<string> {
+      override onStop() {
+        return new Promise<void>(() => undefined);
+      }
+      override processItem() {
+        return undefined;
+      }
+    }
+    process.register('type', { worker: Hanging });
+    const failed = process.heard('workerFailed');
+    await process.distributeWork('type', 'item');
+    await process.clock.turn(3_000);
+    expect(failed).toMatchObject([{ during: 'stop', error: { code: 'TIME_LIMIT' } }]);
+    expect(process.pool.workerCount()).toBe(0);
+  });
+});
+
+describe('a definition', () => {
+  it.each([
+    [{}, 'expected one of worker, processItem and processBatch, got none'],
+    [{ processItem: () => 0, processBatch: () => 0 }, 'got processItem and processBatch'],
+    [{ create: () => ({}), processItem: () => 0 }, 'expected worker, the class of what create makes'],
+  ])('that contradicts itself is refused: %o', (definition, message) => {
+    const process = start();
+    expect(() => process.register('type', definition as never)).toThrow(message);
+    expect(process.types).toEqual([]);
+  });
+
+  it('needs a name for its type', () => {
+    expect(() => start().register('', { processItem: () => 0 })).toThrow(
+      'expected a type name that is not empty',
+    );
+  });
+});
+
 describe('a worker', () => {
   it('is started once before its first item, and stopped once after its last', async () => {
     const process = start({ maxConcurrency: 2, scalingThreshold: 1, idleTimeoutMs: 200 });

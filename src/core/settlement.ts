@@ -1,0 +1,147 @@
+import type { DeadItem } from './dead-letters.js';
+import { DeadLetterStore } from './dead-letters.js';
+import type { UnfinishedItem } from './events.js';
+import type { Job } from './job.js';
+import type { DeadReason, Outcome } from './outcome.js';
+import { classifyFailure, type RetryPolicy } from './retry-policy.js';
+import { toError } from './to-error.js';
+import type { TakenItem } from './work-queue.js';
+import type { WorkloadSetting } from './workload-setting.js';
+
+const COMPLETED = Object.freeze({ kind: 'completed' } as const);
+
+/**
+ * What became of the items of a worker type: ends them, counts them, tells of them, and keeps the dead ones. Where an
+ * item goes that has not ended is the workload's business.
+ */
+export class Settlement {
+  readonly deadLetters = new DeadLetterStore();
+  completed = 0;
+  /** Items that ended as dead letters and were not redriven. */
+  dead = 0;
+  /** Dead letters that were redriven, ever. */
+  redriven = 0;
+  cancelled = 0;
+  handedBack = 0;
+  failedAttempts = 0;
+  private receiveUnfinished: ((item: UnfinishedItem) => void) | undefined = undefined;
+
+  constructor(
+    private readonly type: string,
+    private readonly retry: RetryPolicy,
+    private readonly setting: WorkloadSetting,
+  ) {}
+
+  /** Items that have ended, ever. */
+  get ended(): number {
+    return this.completed + this.dead + this.redriven + this.cancelled + this.handedBack;
+  }
+
+  /** The attempt of `count` items of `job`, from `index` on, succeeded. */
+  complete(job: Job, index: number, count: number, attempts: number): void {
+    this.completed += count;
+    if (job.observer !== undefined) {
+      for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
+    }
+    job.end('done', count);
+  }
+
+  /**
+   * The attempt failed: ends the item, unless it is to be tried again.
+   *
+   * @returns milliseconds until the next attempt; undefined when there is none
+   */
+  fail(item: TakenItem, error: Error): number | undefined {
+    const { job, index, payload, attempt } = item;
+    if (job.dropsFailures) {
+      this.cancel(job, 1);
+      return undefined;
+    }
+    if (this.receiveUnfinished !== undefined) {
+      this.handBack(item);
+      return undefined;
+    }
+    this.failedAttempts++;
+    const outcome = classifyFailure(this.retry, error, attempt, this.setting.random());
+    switch (outcome.kind) {
+      case 'retry':
+        this.tellRetry(item, outcome.delayMs, error);
+        return outcome.delayMs;
+      case 'dead':
+        this.bury(job, index, payload, outcome.reason, error, attempt);
+        return undefined;
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  /** Items of `job` are dropped as it was cancelled. */
+  cancel(job: Job, count: number): void {
+    this.cancelled += count;
+    job.end('cancelled', count);
+  }
+
+  /** Makes an item a dead letter. */
+  bury(job: Job, index: number, payload: unknown, reason: DeadReason, error: Error, attempts: number): void {
+    const { events, clock, nextDeathSequence } = this.setting;
+    const letter = Object.freeze({
+      id: `${job.id}:${index}`,
+      type: this.type,
+      jobId: job.id,
+      index,
+      payload,
+      reason,
+      error,
+      attempts,
+      diedAtMs: clock.wallNow(),
+      sequence: nextDeathSequence(),
+    });
+    this.deadLetters.add({ letter, job });
+    this.dead++;
+    events.emit('deadLetter', letter);
+    this.tellObserver(job, index, { kind: 'dead', reason, error }, attempts);
+    job.end('failed', 1);
+  }
+
+  /** Takes a dead letter out to be run again. @returns undefined when there is none of this id */
+  exhume(id: string): DeadItem | undefined {
+    const item = this.deadLetters.remove(id);
+    if (item === undefined) return undefined;
+    item.job.reopenFailed(1);
+    this.dead--;
+    this.redriven++;
+    return item;
+  }
+
+  /** From now on an attempt that fails hands its item to `receive` in place of a retry. */
+  startHandingBack(receive: (item: UnfinishedItem) => void): void {
+    this.receiveUnfinished = receive;
+  }
+
+  handBack({ job, index, payload, attempt }: TakenItem): void {
+    this.handedBack++;
+    const id = `${job.id}:${index}`;
+    this.receiveUnfinished?.({ id, type: this.type, jobId: job.id, index, payload, attempts: attempt - 1 });
+    job.end('handedBack', 1);
+  }
+
+  private tellRetry({ job, index, attempt }: TakenItem, delayMs: number, error: Error): void {
+    const { events } = this.setting;
+    if (!events.has('retry')) return;
+    events.emit('retry', { type: this.type, itemId: `${job.id}:${index}`, attempt, delayMs, error });
+  }
+
+  /** An observer that throws must not end the worker that settles the item. */
+  private tellObserver(
+    job: Job,
+    index: number,
+    outcome: Exclude<Outcome, { kind: 'retry' }>,
+    attempts: number,
+  ): void {
+    try {
+      job.observer?.itemEnded(index, outcome, attempts);
+    } catch (error) {
+      this.setting.events.emit('listenerFailed', { event: 'observer', error: toError(error) });
+    }
+  }
+}
