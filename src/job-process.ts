@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { WorkerProcessOptionsInput } from './core/options.js';
+import { toError } from './core/to-error.js';
 import { WorkerProcess } from './core/worker-process.js';
 import { MemoryCursorCache, type CursorCache } from './feeds/cursors/cursor-cache.js';
 import { CursorFeed } from './feeds/cursors/cursor-feed.js';
@@ -28,6 +29,9 @@ declare module './core/events.js' {
 /** DI token of the `JobProcessSetup`. */
 export const JOB_PROCESS_SETUP = Symbol('JOB_PROCESS_SETUP');
 
+/** What the feeds have for writing down what was done, even if the items used up all of `shutdownTimeoutMs`. */
+const WRITE_DOWN_MS = 5_000;
+
 /** What a job process is made of. */
 export interface JobProcessSetup {
   readonly process?: WorkerProcessOptionsInput;
@@ -49,7 +53,7 @@ export class JobProcess extends WorkerProcess {
   private readonly cursors: CursorFeed;
   private readonly uploads: UploadFeed | undefined;
   private readonly subscriptions = new Set<{ close(): Promise<void> }>();
-  private feedsStopped: Promise<void> | undefined = undefined;
+  private ended: Promise<void> | undefined = undefined;
 
   constructor(@Inject(JOB_PROCESS_SETUP) setup: JobProcessSetup) {
     super(setup.process);
@@ -70,7 +74,7 @@ export class JobProcess extends WorkerProcess {
    * Feeds messages to a worker type until the subscription is closed.
    *
    * @param subscribe lets the messages come: it is given the function to call with each one
-   * @throws UnknownWorkerTypeError
+   * @throws UnknownWorkerTypeError, ProcessClosedError
    */
   async processQueueMessages<Message, Payload = Message>(
     type: string,
@@ -82,12 +86,13 @@ export class JobProcess extends WorkerProcess {
     return subscription;
   }
 
-  /** A subscription to which messages are handed by `deliver`. @throws UnknownWorkerTypeError */
+  /** A subscription to which messages are handed by `deliver`. @throws UnknownWorkerTypeError, ProcessClosedError */
   openSubscription<Message, Payload = Message>(
     type: string,
     options?: MessageOptions<Message, Payload>,
   ): MessageSubscription<Message, Payload> {
     this.requireType(type);
+    this.refuseWhenClosed('processQueueMessages()');
     const subscription = new MessageSubscription<Message, Payload>(this, type, options, () =>
       this.subscriptions.delete(subscription),
     );
@@ -138,14 +143,35 @@ export class JobProcess extends WorkerProcess {
     return this.uploads.process(uploadId);
   }
 
-  /** Stops the feeds, then ends the process as `WorkerProcess.shutdown` does, then lets the feeds write down what was done. */
+  /**
+   * Stops the feeds, then ends the process as `WorkerProcess.shutdown` does, then lets the feeds write down what was
+   * done. A source or a store that does not answer is not waited for any longer than `shutdownTimeoutMs`, or 5 seconds
+   * after the items have ended.
+   */
   override shutdown(): Promise<void> {
-    this.feedsStopped ??= this.stopFeeds();
-    return Promise.all([super.shutdown(), this.feedsStopped]).then(() => undefined);
+    this.ended ??= this.endInOrder(super.shutdown());
+    return this.ended;
+  }
+
+  private async endInOrder(itemsEnded: Promise<void>): Promise<void> {
+    const { clock, shutdownTimeoutMs } = this.options;
+    const deadlineMs = clock.now() + shutdownTimeoutMs;
+    const feedsStopped = this.stopFeeds();
+    await itemsEnded;
+    await this.within(Math.max(WRITE_DOWN_MS, deadlineMs - clock.now()), feedsStopped);
   }
 
   private async stopFeeds(): Promise<void> {
-    const closing = [...this.subscriptions].map((subscription) => subscription.close());
+    const closing = [...this.subscriptions].map((subscription) => this.closeSubscription(subscription));
     await Promise.all([...closing, this.cursors.interruptAll(), this.uploads?.interruptAll()]);
+  }
+
+  /** A subscription that can't be ended must not cost the others their end. */
+  private async closeSubscription(subscription: { close(): Promise<void> }): Promise<void> {
+    try {
+      await subscription.close();
+    } catch (error) {
+      this.events.emit('listenerFailed', { event: 'unsubscribe', error: toError(error) });
+    }
   }
 }

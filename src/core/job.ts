@@ -55,8 +55,8 @@ export interface JobRunner {
   jobFinished(job: Job): void;
 }
 
-/** The ways in which an item stops being open. */
-export type Ending = 'done' | 'failed' | 'cancelled' | 'handedBack';
+/** The ways in which an item stops being open without being done. */
+export type Ending = 'failed' | 'cancelled' | 'handedBack';
 
 /**
  * One submission: an item, a set of items or a stream of them. Counts its items, and knows when they have ended.
@@ -161,11 +161,14 @@ export class Job {
   }
 
   /** @internal */
+  complete(count: number): void {
+    this.done += count;
+    this.close(count);
+  }
+
+  /** @internal */
   end(ending: Ending, count: number): void {
     switch (ending) {
-      case 'done':
-        this.done += count;
-        break;
       case 'failed':
         this.failed += count;
         break;
@@ -178,8 +181,7 @@ export class Job {
       default:
         ending satisfies never;
     }
-    this.open -= count;
-    if (this.open === 0 && this.sealed) this.finish();
+    this.close(count);
   }
 
   /** @internal A dead letter of the job runs again. */
@@ -201,6 +203,11 @@ export class Job {
   /** @internal The process stops reading the source before its end. */
   markInterrupted(): void {
     this.interrupted = true;
+  }
+
+  private close(count: number): void {
+    this.open -= count;
+    if (this.open === 0 && this.sealed) this.finish();
   }
 
   private finish(): void {

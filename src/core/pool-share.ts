@@ -144,9 +144,14 @@ export class PoolShare implements RunnerHome {
     const { scalingThreshold: threshold, scalingPolicy, maxConcurrency } = options;
     if (depth === 0) {
       this.workload.watchDepth(0, 0);
-    } else if (scalingPolicy === thresholdScaling && depth >= maxConcurrency * threshold) {
-      // The formula has reached its ceiling; there is nothing to hear until it falls below.
-      this.workload.watchDepth(maxConcurrency * threshold, Infinity);
+    } else if (scalingPolicy === thresholdScaling) {
+      // It is known where the formula gives another number, and which of its numbers smoothing takes heed of: the first
+      // that is lower, and from then on those above the peak. Asking at the multiples between would change nothing.
+      const { workers, fewerSinceMs, peak } = this.scale;
+      const isFewer = fewerSinceMs !== undefined;
+      const heeded = isFewer ? peak : workers;
+      const highest = heeded >= maxConcurrency ? Infinity : (heeded + 1) * threshold - 1;
+      this.workload.watchDepth(isFewer ? 0 : workers * threshold, highest);
     } else {
       const multiple = Math.floor(depth / threshold);
       this.workload.watchDepth(multiple * threshold, (multiple + 1) * threshold - 1);

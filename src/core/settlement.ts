@@ -43,7 +43,7 @@ export class Settlement {
     if (job.observer !== undefined) {
       for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
     }
-    job.end('done', count);
+    job.complete(count);
   }
 
   /**

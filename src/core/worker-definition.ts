@@ -54,10 +54,7 @@ export function resolveDefinition(type: string, definition: WorkerDefinition<nev
 /** One way of saying what works on the items, or it would be anybody's guess which one counts. */
 function refuseContradictions(type: string, definition: object): void {
   if (typeof type !== 'string' || type === '') {
-    throw new InvalidWorkerError(
-      type,
-      `expected a type name that is not empty, got ${describe(type)}`,
-    );
+    throw new InvalidWorkerError(type, `expected a type name that is not empty, got ${describe(type)}`);
   }
   const ways = ['worker', 'processItem', 'processBatch'].filter((way) => way in definition);
   if (ways.length !== 1) {

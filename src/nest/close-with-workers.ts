@@ -3,7 +3,8 @@ import { JobProcess } from '../job-process.js';
 
 /**
  * Takes the place of `app.enableShutdownHooks()`: on a signal, the work is finished first and the application is closed
- * then, so that it still has every connection it needs, those included that providers close in `onModuleDestroy`.
+ * then, so that it still has every connection it needs: those included that providers close in `onModuleDestroy`, and
+ * the transport of a microservice, whose own `close` ends it first.
  * A second signal ends the process at once.
  *
  * @param signals default SIGTERM and SIGINT

@@ -38,9 +38,10 @@ export class CronRegistrar {
   start(): void {
     if (this.declared.length === 0) return;
     const registry = this.registry();
-    for (const declared of this.declared) {
-      const cronJob = this.makeCronJob(declared);
-      registry.addCronJob(REGISTRY_PREFIX + declared.name, cronJob);
+    const cronJobs = this.declared.map((declared) => [declared.name, this.makeCronJob(declared)] as const);
+    // None starts before all could be read: nobody would stop it when the start of the application fails.
+    for (const [name, cronJob] of cronJobs) {
+      registry.addCronJob(REGISTRY_PREFIX + name, cronJob);
       cronJob.start();
     }
   }
@@ -63,9 +64,9 @@ export class CronRegistrar {
     try {
       return CronJob.from({ cronTime: cron, timeZone, onTick, start: false });
     } catch (error) {
-      const problem = `cron: expected a cron expression and a time zone that exist, got ${JSON.stringify(cron)}`;
+      const got = [cron, ...(timeZone === undefined ? [] : [timeZone])].map((text) => JSON.stringify(text));
       throw new InvalidOptionsError(`Cursor job ${JSON.stringify(name)}`, [
-        `${problem} (${toError(error).message})`,
+        `cron: expected a cron expression and a time zone that exist, got ${got.join(' in ')} (${toError(error).message})`,
       ]);
     }
   }

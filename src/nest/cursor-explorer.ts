@@ -6,10 +6,15 @@ import { JobProcess } from '../job-process.js';
 import { CronRegistrar } from './cron-registrar.js';
 import { cursorJobMetadata, cursorJobSettingRules, type CursorJobOptions } from './cursor-job.decorator.js';
 import { decoratedClass, type Provider } from './decorated-class.js';
+import { oneOf } from './one-of.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
 import type { WorkerModuleOptions } from './worker-module-options.js';
 
-const rules: Rules<CursorJobOptions> = { name: text, worker: text, ...cursorJobSettingRules };
+const rules = (workerTypes: readonly string[]): Rules<CursorJobOptions> => ({
+  name: text,
+  worker: oneOf('a worker type', workerTypes),
+  ...cursorJobSettingRules,
+});
 
 /** Finds the classes that `@CursorJob` decorates among the providers, and registers them. */
 @Injectable()
@@ -22,7 +27,7 @@ export class CursorExplorer {
   ) {}
 
   explore(): void {
-    const seen = new Set<Type<unknown>>();
+    const seen = new Set<Type<object>>();
     for (const provider of this.discovery.getProviders()) {
       const decorated = decoratedClass(provider, (target) => cursorJobMetadata(target) !== undefined);
       if (decorated === undefined || seen.has(decorated)) continue;
@@ -31,7 +36,7 @@ export class CursorExplorer {
     }
   }
 
-  private register(provider: Provider, decorated: Type<unknown>): void {
+  private register(provider: Provider, decorated: Type<object>): void {
     const options = cursorJobMetadata(decorated)!;
     refuseProblems(`@CursorJob on ${decorated.name}`, this.problems(provider, decorated, options));
     const { name, worker } = options;
@@ -49,13 +54,13 @@ export class CursorExplorer {
     if (cron !== undefined) this.crons.declare({ name, cron, timeZone });
   }
 
-  private problems(provider: Provider, decorated: Type<unknown>, options: CursorJobOptions): string[] {
-    const problems = findProblems(options, rules);
+  private problems(provider: Provider, decorated: Type<object>, options: CursorJobOptions): string[] {
+    const problems = findProblems(options, rules(this.jobs.types));
     if (options.name === undefined) problems.push('name: expected a text that is not empty, got undefined');
     if (options.worker === undefined) problems.push('worker: expected a worker type, got undefined');
     if (typeof methodsOf(provider, decorated).fetchPage !== 'function')
       problems.push('expected a method fetchPage(cursor, limit), got none');
-    if (!provider.isDependencyTreeStatic()) {
+    if (!provider.isDependencyTreeStatic() || provider.isTransient) {
       problems.push(
         'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
       );
@@ -67,7 +72,7 @@ export class CursorExplorer {
 /** What has the methods of the source, which itself may not have been made yet. */
 function methodsOf(
   { metatype, instance, isNotMetatype }: Provider,
-  decorated: Type<unknown>,
+  decorated: Type<object>,
 ): Partial<CursorSource> {
   if (metatype === null) return instance as CursorSource;
   return (isNotMetatype ? decorated : metatype).prototype as Partial<CursorSource>;

@@ -10,9 +10,9 @@ export type Provider = ReturnType<DiscoveryService['getProviders']>[number];
 export function decoratedClass(
   { token, metatype, isNotMetatype }: Provider,
   isDecorated: (target: object) => boolean,
-): Type<unknown> | undefined {
-  if (typeof token === 'function' && isDecorated(token)) return token as Type<unknown>;
+): Type<object> | undefined {
+  if (typeof token === 'function' && isDecorated(token)) return token as Type<object>;
   // A factory is a function as well, but no class.
   if (isNotMetatype || !isDecorated(metatype!)) return undefined;
-  return metatype as Type<unknown>;
+  return metatype as Type<object>;
 }

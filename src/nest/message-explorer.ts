@@ -1,12 +1,20 @@
-import { Controller, Injectable } from '@nestjs/common';
+import { Controller, Injectable, type Type } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { BaseRpcContext } from '@nestjs/microservices';
 import { InvalidOptionsError } from '../core/errors.js';
 import { JobProcess } from '../job-process.js';
-import { messageJobMetadata, type MessageJobMetadata } from './message-job.decorator.js';
+import type { Provider } from './decorated-class.js';
+import { messageJobMetadata, messageJobProblems, type MessageJobMetadata } from './message-job.decorator.js';
 
-type Provider = ReturnType<DiscoveryService['getProviders']>[number];
 type Method = (...args: unknown[]) => unknown;
+type Methods = Record<string, Method>;
+
+/** A method that `@MessageJob` decorates. */
+interface DecoratedMethod {
+  readonly name: string;
+  readonly metadata: MessageJobMetadata;
+}
 
 /** Stands for a listener among the controllers; it has no routes. */
 class MessageListener {}
@@ -16,10 +24,9 @@ Controller()(MessageListener);
  * Finds the methods that `@MessageJob` decorates and has Nest listen for their messages.
  *
  * Nest looks for message handlers among controllers only. So a listener is put among the controllers of the provider's
- * module: an object that inherits from the provider's class, with all that its decorators say, and has the decorated
- * methods replaced by ones that hand what they return to the worker. Thus guards, pipes, interceptors and filters
- * work as on any handler. It has to be there before Nest sets up the microservices, which is after the providers have
- * been made.
+ * module: an object that has the decorated methods of the provider's class, with all that their decorators and those of
+ * the class say, and hands what they return to the worker. Thus guards, pipes, interceptors and filters work as on any
+ * handler. It has to be there before Nest sets up the microservices, which is after the providers have been made.
  */
 @Injectable()
 export class MessageExplorer {
@@ -31,58 +38,113 @@ export class MessageExplorer {
   ) {}
 
   explore(): void {
-    for (const provider of this.discovery.getProviders()) this.addListener(provider);
+    const seen = new Set<Type<object>>();
+    for (const provider of this.discovery.getProviders()) {
+      const listened = listenedClass(provider);
+      // A class that several modules provide takes each message once all the same.
+      if (listened === undefined || seen.has(listened)) continue;
+      seen.add(listened);
+      this.addListener(provider, listened);
+    }
     for (const controller of this.discovery.getControllers()) this.refuseController(controller);
   }
 
-  private addListener(provider: Provider): void {
-    const { metatype, host } = provider;
-    const jobs = this.messageJobs(provider);
-    if (jobs.length === 0 || host === undefined || metatype === null) return;
-    if (!provider.isDependencyTreeStatic()) {
-      throw new InvalidOptionsError(`@MessageJob on ${metatype.name}`, [
-        'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
-      ]);
-    }
-    const listener = Object.create(metatype.prototype as object) as Record<string, unknown>;
-    for (const { name, metadata } of jobs) listener[name] = this.listen(provider, name, metadata);
-    const token = Symbol(`message listener of ${metatype.name}`);
+  private addListener(provider: Provider, listened: Type<object>): void {
+    const { host } = provider;
+    const methods = this.decoratedMethods(listened).filter(({ name }) => mayHave(provider, name));
+    if (methods.length === 0 || host === undefined) return;
+    this.refuseProblems(provider, listened, methods);
+    const handlers = methods.map(({ name, metadata }) => [
+      name,
+      this.listen(provider, listened, name, metadata),
+    ]);
+    const token = Symbol(`message listener of ${listened.name}`);
     const wrapper = new InstanceWrapper({
       token,
-      name: metatype.name,
+      name: listened.name,
       metatype: MessageListener,
-      instance: listener,
+      instance: this.makeListener(listened, Object.fromEntries(handlers) as Methods),
       isResolved: true,
       host,
     });
+    // Nest 11 keeps what it knows of a handler by this id, or else by the name of its class.
+    host.assignControllerUniqueId(listened);
     host.controllers.set(token, wrapper);
   }
 
-  private listen(provider: Provider, name: string, { options }: MessageJobMetadata): Method {
-    const subscription = this.jobs.openSubscription<unknown, unknown>(options.worker, {
-      acknowledge: options.acknowledge,
-    });
-    const decorated = (provider.metatype!.prototype as Record<string, Method>)[name]!;
-    const handle = (...args: unknown[]) =>
-      subscription.deliver(args[0], () => decorated.apply(provider.instance, args));
-    // What decorators say of the method is found by way of its prototype chain.
-    return Object.setPrototypeOf(handle, decorated) as Method;
+  /**
+   * Inherits from the class what decorators say, and hides all methods but the decorated ones: Nest would call its
+   * lifecycle hooks on the listener as well, and listen for patterns that it does not heed on a provider.
+   */
+  private makeListener(listened: Type<object>, handlers: Methods): object {
+    const prototype = Object.create(listened.prototype as object) as Record<string, unknown>;
+    for (const name of this.scanner.getAllMethodNames(listened.prototype as object)) {
+      prototype[name] = handlers[name];
+    }
+    return Object.create(prototype) as object;
   }
 
-  private messageJobs({ metatype }: Provider): { name: string; metadata: MessageJobMetadata }[] {
-    const prototype = metatype?.prototype as Record<string, object> | undefined;
-    if (prototype === undefined) return [];
-    return this.scanner.getAllMethodNames(prototype).flatMap((name) => {
-      const metadata = messageJobMetadata(prototype[name]!);
+  private listen(
+    provider: Provider,
+    listened: Type<object>,
+    name: string,
+    metadata: MessageJobMetadata,
+  ): Method {
+    const { worker, acknowledge } = metadata.options;
+    const subscription = this.jobs.openSubscription<unknown, unknown>(worker, { acknowledge });
+    const handle = (...args: unknown[]) =>
+      subscription.deliver(messageOf(args), () => (provider.instance as Methods)[name]!(...args));
+    Object.defineProperty(handle, 'name', { value: name });
+    // What decorators say of the method is found by way of its prototype chain.
+    return Object.setPrototypeOf(handle, (listened.prototype as Methods)[name]!) as Method;
+  }
+
+  private decoratedMethods(listened: Type<object>): DecoratedMethod[] {
+    const prototype = listened.prototype as Methods | undefined;
+    return this.scanner.getAllMethodNames(prototype ?? null).flatMap((name) => {
+      const metadata = messageJobMetadata(prototype![name]!);
       return metadata === undefined ? [] : [{ name, metadata }];
     });
   }
 
-  private refuseController(controller: Provider): void {
-    const jobs = this.messageJobs(controller);
-    if (jobs.length === 0) return;
-    throw new InvalidOptionsError(`@MessageJob on ${controller.metatype!.name}.${jobs[0]!.name}`, [
+  private refuseProblems(
+    provider: Provider,
+    listened: Type<object>,
+    methods: readonly DecoratedMethod[],
+  ): void {
+    for (const { name, metadata } of methods) {
+      const problems = messageJobProblems(metadata, this.jobs.types);
+      if (problems.length > 0)
+        throw new InvalidOptionsError(`@MessageJob on ${listened.name}.${name}`, problems);
+    }
+    if (provider.isDependencyTreeStatic() && !provider.isTransient) return;
+    throw new InvalidOptionsError(`@MessageJob on ${listened.name}`, [
+      'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
+    ]);
+  }
+
+  private refuseController({ metatype }: Provider): void {
+    const [method] = this.decoratedMethods(metatype as Type<object>);
+    if (method === undefined || metatype === MessageListener) return;
+    throw new InvalidOptionsError(`@MessageJob on ${metatype!.name}.${method.name}`, [
       'expected its class among the providers of a module, got it among the controllers',
     ]);
   }
+}
+
+/** The class of which decorators say what to listen for: that of the provider, or the one that a value or a factory stands for. */
+function listenedClass({ token, metatype, isNotMetatype, isAlias }: Provider): Type<object> | undefined {
+  if (isAlias) return undefined;
+  if (!isNotMetatype) return metatype as Type<object>;
+  return typeof token === 'function' ? (token as Type<object>) : undefined;
+}
+
+/** Whether the provider can have the method; a value that stands in for its class, as in tests, may lack it. */
+function mayHave({ metatype, instance }: Provider, name: string): boolean {
+  return metatype !== null || typeof (instance as Partial<Methods> | null)?.[name] === 'function';
+}
+
+/** The message among the arguments of a handler, whose order is up to its parameters' decorators. */
+function messageOf(args: readonly unknown[]): unknown {
+  return args.find((arg) => !(arg instanceof BaseRpcContext));
 }

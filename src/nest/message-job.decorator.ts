@@ -1,6 +1,8 @@
 import { applyDecorators, SetMetadata } from '@nestjs/common';
 import { EventPattern, type Transport } from '@nestjs/microservices';
+import { findProblems, type Rules } from '../core/option-rules.js';
 import type { Acknowledge } from '../feeds/messages/message-subscription.js';
+import { oneOf } from './one-of.js';
 
 const MESSAGE_JOB_METADATA = 'nestjs-background-worker:message-job';
 
@@ -38,4 +40,21 @@ export function MessageJob(pattern: string | object, options: MessageJobOptions)
 /** What `@MessageJob` says of `method`; undefined when it is not decorated. */
 export function messageJobMetadata(method: object): MessageJobMetadata | undefined {
   return Reflect.getOwnMetadata(MESSAGE_JOB_METADATA, method) as MessageJobMetadata | undefined;
+}
+
+const rules = (workerTypes: readonly string[]): Rules<MessageJobOptions> => ({
+  worker: oneOf('a worker type', workerTypes),
+  acknowledge: oneOf('when to acknowledge', ['stored', 'settled']),
+  transport: () => undefined,
+});
+
+/** What is wrong with the options, a line each. */
+export function messageJobProblems(
+  { options }: MessageJobMetadata,
+  workerTypes: readonly string[],
+): string[] {
+  const problems = findProblems(options, rules(workerTypes));
+  return problems.length === 0 && options.worker === undefined
+    ? ['worker: expected a worker type, got undefined']
+    : problems;
 }

@@ -17,7 +17,7 @@ export class WorkerExplorer {
   ) {}
 
   explore(): void {
-    const seen = new Set<Type<unknown>>();
+    const seen = new Set<Type<object>>();
     for (const provider of this.discovery.getProviders()) {
       const decorated = decoratedClass(provider, (target) => workerTypeMetadata(target) !== undefined);
       // A class that several modules provide is one worker type all the same.
@@ -27,7 +27,7 @@ export class WorkerExplorer {
     }
   }
 
-  private register(provider: Provider, decorated: Type<unknown>): void {
+  private register(provider: Provider, decorated: Type<object>): void {
     const { type, options } = workerTypeMetadata(decorated)!;
     refuseSingleton(type, provider, decorated);
     this.factory.add(type, classOf(provider, decorated), options, () =>
@@ -36,9 +36,10 @@ export class WorkerExplorer {
   }
 }
 
-/** A value has no scope: who puts one in the place of a worker, as tests do, means it to be shared. */
-function refuseSingleton(type: string, { metatype, isTransient }: Provider, decorated: Type<unknown>): void {
-  if (metatype === null || isTransient) return;
+/** What stands in for the class, as in tests, may be shared. */
+function refuseSingleton(type: string, provider: Provider, decorated: Type<object>): void {
+  const { metatype, isFactory, isTransient } = provider;
+  if (isTransient || (!isFactory && metatype !== decorated)) return;
   throw new InvalidWorkerError(
     type,
     `expected a transient provider, as each place in the pool needs a worker of its own; @WorkerType makes ` +
@@ -47,7 +48,7 @@ function refuseSingleton(type: string, { metatype, isTransient }: Provider, deco
 }
 
 /** The class whose methods say how the worker works: the provided one; the decorated one where that is not known yet. */
-function classOf({ metatype, instance }: Provider, decorated: Type<unknown>): WorkerClass {
+function classOf({ metatype, instance }: Provider, decorated: Type<object>): WorkerClass {
   const provided = (metatype ?? (instance as object).constructor) as WorkerClass;
-  return provided.prototype instanceof Worker ? provided : (decorated as unknown as WorkerClass);
+  return provided.prototype instanceof Worker ? provided : decorated;
 }

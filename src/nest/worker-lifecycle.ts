@@ -49,15 +49,15 @@ export class WorkerLifecycle
     this.refuseUnknownNames();
     const log = await createWorkerLog(this.moduleRef);
     logEvents(this.jobs, log);
-    const { reportIntervalMs = 60_000 } = this.options;
-    if (reportIntervalMs > 0) {
-      this.reportTimer = setInterval(() => logReport(this.jobs, log), reportIntervalMs).unref();
-    }
     if (process.env.NODE_ENV === 'production') {
       log.warn('Work is kept in memory: what waits or runs is lost when the process is killed', {});
     }
     this.crons.start();
     this.jobs.start();
+    const { reportIntervalMs = 60_000 } = this.options;
+    if (reportIntervalMs > 0) {
+      this.reportTimer = setInterval(() => logReport(this.jobs, log), reportIntervalMs).unref();
+    }
   }
 
   async beforeApplicationShutdown(): Promise<void> {

@@ -75,11 +75,13 @@ function findModuleProblems(options: WorkerModuleOptions): string[] {
     problems.push(...findProblemsByName('workers', 'worker type', own.workers, findTypeOptionProblems));
   }
   if (own.cursors !== undefined) {
-    const findCursorProblems = (settings: unknown, path: string) =>
-      findProblems(settings, cursorJobSettingRules, path);
     problems.push(...findProblemsByName('cursors', 'name of a cursor job', own.cursors, findCursorProblems));
   }
   return problems;
+}
+
+function findCursorProblems(settings: CursorJobSettings, path: string): string[] {
+  return findProblems(settings, cursorJobSettingRules, path);
 }
 
 function findUploadProblems(uploads: UploadOptions): string[] {

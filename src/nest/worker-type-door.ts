@@ -39,7 +39,7 @@ export class WorkerTypeDoor<Payload = unknown> {
   }
 
   /** @see WorkerProcess.deadLetters */
-  deadLetters(query: { readonly limit?: number; readonly after?: string } = {}): DeadLetter<Payload>[] {
+  deadLetters(query: { readonly limit?: number; readonly after?: number } = {}): DeadLetter<Payload>[] {
     return this.jobs.deadLetters({ ...query, type: this.type }) as DeadLetter<Payload>[];
   }
 

@@ -123,6 +123,8 @@ export class CursorRun {
   /** @returns whether every item of the page has ended on its own */
   private async workOff(page: Page<unknown, unknown>): Promise<boolean> {
     this.job = await this.door.distributeWork(this.definition.type, page.items);
+    // While it waited for room, there was no job to cancel.
+    if (this.ending === 'cancelled') this.job.cancel();
     const { total, done, failed, cancelled, handedBack } = await this.job.completed;
     this.job = undefined;
     this.items += total;
@@ -145,18 +147,22 @@ export class CursorRun {
         `expected fetchPage to return { items: [...], next }, got ${describe(page)}`,
       );
     }
-    if (
-      page.next !== undefined &&
-      JSON.stringify(page.next) === JSON.stringify(cursor) &&
-      hasFollowing(page)
-    ) {
-      const position = JSON.stringify(cursor);
-      throw new InvalidPageError(
-        this.name,
-        `the page after cursor ${position} has the same cursor as its next, and would be read for ever`,
-      );
+    const next = page.next ?? undefined;
+    if (next !== undefined) this.checkNext(cursor, next, page.isLast === true);
+    return { ...page, next };
+  }
+
+  /** A position has to outlast the process, and to be another one than that of its page. */
+  private checkNext(cursor: unknown, next: unknown, isLast: boolean): void {
+    const position = jsonText(next);
+    if (position === undefined) {
+      throw new InvalidPageError(this.name, `expected next to be a JSON value, got ${describe(next)}`);
     }
-    return page;
+    if (isLast || position !== jsonText(cursor)) return;
+    throw new InvalidPageError(
+      this.name,
+      `the page after cursor ${position} has the same cursor as its next, and would be read for ever`,
+    );
   }
 
   private result(status: CursorRunStatus, error?: Error): CursorRunResult {
@@ -166,6 +172,16 @@ export class CursorRun {
 
 function hasFollowing(page: Page<unknown, unknown>): boolean {
   return page.next !== undefined && page.isLast !== true;
+}
+
+/** Undefined for what JSON can't say. */
+function jsonText(value: unknown): string | undefined {
+  try {
+    const text = JSON.stringify(value) as string | undefined;
+    return text === 'null' ? undefined : text;
+  } catch {
+    return undefined;
+  }
 }
 
 function isPage(page: unknown): page is Page<unknown, unknown> {

@@ -2,9 +2,10 @@
 export interface Page<Payload, Cursor> {
   readonly items: readonly Payload[];
   /**
-   * The position after this page. Undefined: the source has ended, and the next run starts over from the beginning.
+   * The position after this page, a JSON value. Undefined or null: the source has ended, and the next run starts over
+   * from the beginning.
    */
-  readonly next: Cursor | undefined;
+  readonly next: Cursor | null | undefined;
   /**
    * The run ends with this page although there is a `next`: the next run goes on from there. For sources that grow.
    * Default false.

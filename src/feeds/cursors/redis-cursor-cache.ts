@@ -46,6 +46,9 @@ export class RedisCursorCache implements CursorCache {
   }
 }
 
+/** How long a server that is gone may keep the process, in milliseconds. */
+const DISCONNECT_TIMEOUT_MS = 200;
+
 /**
  * Connects to Redis by ioredis, which has to be installed, and keeps checkpoints there.
  *
@@ -61,7 +64,11 @@ export async function connectRedisCursorCache(
       cause: error,
     });
   });
-  const redis = new Redis(url, { lazyConnect: true, connectionName: 'worker-cursors' });
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    connectionName: 'worker-cursors',
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+  });
   let lastError: Error | undefined = undefined;
   // Without a listener, ioredis prints each failed reconnect; commands report it to who called them.
   redis.on('error', (error: Error) => (lastError = error));
@@ -75,7 +82,9 @@ export async function connectRedisCursorCache(
     });
   }
   return new RedisCursorCache(redis, options, async () => {
-    await redis.quit();
+    // While Redis is down, `quit` would wait for it to come back.
+    if (redis.status === 'ready') await redis.quit();
+    else redis.disconnect();
   });
 }
 

@@ -55,8 +55,8 @@ export class NoItemsError extends UnrecoverableError {
 
 /** A stream of messages whose items go to one worker type, as long as it is open. */
 export class MessageSubscription<Message, Payload> {
-  private unsubscribe: Unsubscribe | undefined = undefined;
-  private isClosed = false;
+  private opened: Promise<Unsubscribe | undefined> = Promise.resolve(undefined);
+  private closing: Promise<void> | undefined = undefined;
   private readonly underWay = new Set<Promise<unknown>>();
 
   constructor(
@@ -79,24 +79,43 @@ export class MessageSubscription<Message, Payload> {
   }
 
   async open(subscribe: Subscribe<Message>): Promise<void> {
-    this.unsubscribe = await subscribe((message) => this.deliver(message));
+    const opening = (async () => subscribe((message) => this.deliver(message)))();
+    // What could not be opened has nothing to unsubscribe from.
+    this.opened = opening.catch(() => undefined);
+    try {
+      await opening;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
-  /** Takes no more messages, runs what awaits a retry, and resolves when every message taken before is settled. */
-  async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    await this.unsubscribe?.();
-    this.door.retryFailedItems(this.type);
-    await Promise.allSettled(this.underWay);
-    this.onClosed();
+  /**
+   * Takes no more messages, runs what awaits a retry, and resolves when every message taken before is settled; rejects
+   * then if unsubscribing failed. A second call returns the same promise.
+   */
+  close(): Promise<void> {
+    // A turn later: who unsubscribes may call this again, and must find it closed.
+    this.closing ??= Promise.resolve().then(() => this.end());
+    return this.closing;
+  }
+
+  private async end(): Promise<void> {
+    try {
+      const unsubscribe = await this.opened;
+      await unsubscribe?.();
+    } finally {
+      this.door.retryFailedItems(this.type);
+      await Promise.allSettled(this.underWay);
+      this.onClosed();
+    }
   }
 
   private async take(
     message: Message,
     toItems: ToItems<Message, Payload> | undefined,
   ): Promise<MessageReceipt> {
-    if (this.isClosed) throw new ProcessClosedError(`Message for ${this.type}`);
+    if (this.closing !== undefined) throw new ProcessClosedError(`Message for ${this.type}`);
     let payloads: readonly Payload[];
     try {
       payloads = await itemsOf(message, toItems);

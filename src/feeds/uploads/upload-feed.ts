@@ -1,3 +1,4 @@
+import { ProcessClosedError } from '../../core/errors.js';
 import type { FeedDoor } from '../feed-door.js';
 import { UnknownUploadError, UploadNotReadyError, UploadRun, type UploadRunResult } from './upload-run.js';
 import type { UploadStatus, UploadStore } from './upload-store.js';
@@ -14,9 +15,11 @@ const READY: ReadonlySet<UploadStatus> = new Set<UploadStatus>([
   'completed-with-failures',
 ]);
 
-/** The uploads that are being worked on. */
+/** The uploads that are being worked on. An upload has one run at a time. */
 export class UploadFeed {
-  private readonly runs = new Map<string, UploadRun>();
+  /** By the id of the upload, those that are still being looked up included. */
+  private readonly runs = new Map<string, Promise<UploadRun>>();
+  private isStopped = false;
 
   constructor(
     private readonly door: FeedDoor,
@@ -29,31 +32,46 @@ export class UploadFeed {
    * Works off the rows of an upload that have not ended, unless that is going on already.
    *
    * @returns the run that is under way now
-   * @throws UnknownUploadError, UploadNotReadyError
+   * @throws UnknownUploadError, UploadNotReadyError, ProcessClosedError
    */
-  async process(uploadId: string): Promise<UploadRun> {
-    const running = this.runs.get(uploadId);
-    if (running !== undefined) return running;
-    const upload = await this.store.find(uploadId);
-    if (upload === undefined) throw new UnknownUploadError(uploadId);
-    if (!READY.has(upload.status)) throw new UploadNotReadyError(uploadId, upload.status);
-    // Another call for the same upload may have come this far meanwhile.
-    const run = this.runs.get(uploadId) ?? new UploadRun(upload, this.pageSize, this.door, this.store);
-    if (!this.runs.has(uploadId)) void this.keep(run);
+  process(uploadId: string): Promise<UploadRun> {
+    const underWay = this.runs.get(uploadId);
+    if (underWay !== undefined) return underWay;
+    const run = this.start(uploadId);
+    this.runs.set(uploadId, run);
+    void this.forgetWhenEnded(uploadId, run);
     return run;
   }
 
   /** Stops reading rows in all runs; the pages that are worked on may end. Resolves when they have. */
   async interruptAll(): Promise<void> {
-    const runs = [...this.runs.values()];
-    for (const run of runs) run.interrupt();
-    await Promise.all(runs.map(({ completed }) => completed));
+    this.isStopped = true;
+    await Promise.all([...this.runs.values()].map(interrupt));
   }
 
-  private async keep(run: UploadRun): Promise<void> {
-    this.runs.set(run.upload.id, run);
-    const result = await run.completed;
-    this.runs.delete(run.upload.id);
-    this.listener.uploadEnded(result);
+  private async start(uploadId: string): Promise<UploadRun> {
+    const upload = await this.store.find(uploadId);
+    if (upload === undefined) throw new UnknownUploadError(uploadId);
+    if (!READY.has(upload.status)) throw new UploadNotReadyError(uploadId, upload.status);
+    if (this.isStopped) throw new ProcessClosedError('processUserUpload()');
+    return new UploadRun(upload, this.pageSize, this.door, this.store);
   }
+
+  private async forgetWhenEnded(uploadId: string, starting: Promise<UploadRun>): Promise<void> {
+    const run = await startedRun(starting);
+    const result = await run?.completed;
+    this.runs.delete(uploadId);
+    if (result !== undefined) this.listener.uploadEnded(result);
+  }
+}
+
+async function interrupt(starting: Promise<UploadRun>): Promise<void> {
+  const run = await startedRun(starting);
+  run?.interrupt();
+  await run?.completed;
+}
+
+/** Undefined when it could not be started, of which whoever asked for it is told. */
+function startedRun(starting: Promise<UploadRun>): Promise<UploadRun | undefined> {
+  return starting.catch(() => undefined);
 }

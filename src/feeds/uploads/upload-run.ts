@@ -116,6 +116,8 @@ export class UploadRun {
     };
     const payloads = page.map(({ payload }) => payload);
     this.job = await this.door.distributeWork(this.upload.type, payloads, { observer });
+    // While it waited for room, there was no job to cancel.
+    if (this.ending === 'cancelled') this.job.cancel();
     const { done, failed, cancelled, handedBack } = await this.job.completed;
     this.job = undefined;
     this.rows += outcomes.length;

@@ -11,7 +11,7 @@ export type UploadStatus =
   | 'completed'
   /** Every row has ended, some as failed. */
   | 'completed-with-failures'
-  /** It was broken off while it came in, or cancelled. */
+  /** It was broken off while it came in. */
   | 'aborted';
 
 /** An upload as its store knows it. */

@@ -15,7 +15,13 @@ export function closeAtEnd(close: () => Promise<unknown>): void {
   closings.push(close);
 }
 
-const silent: LoggerService = { log: ignore, error: ignore, warn: ignore, debug: ignore, verbose: ignore };
+export const silent: LoggerService = {
+  log: ignore,
+  error: ignore,
+  warn: ignore,
+  debug: ignore,
+  verbose: ignore,
+};
 function ignore(): void {}
 
 /** Makes the providers of an application that lives until the end of the test; `init` starts it. */

@@ -192,6 +192,9 @@ describe('WorkerModule.forRoot', () => {
   });
 });
 
+const asyncWorkers = (isGlobal: boolean) =>
+  WorkerModule.forRootAsync({ isGlobal, useFactory: () => Promise.resolve({ maxConcurrency: 7 }) });
+
 describe('WorkerModule.forRootAsync', () => {
   @Injectable()
   class Configuration {
@@ -229,43 +232,54 @@ describe('WorkerModule.forRootAsync', () => {
     }
     @Module({ providers: [Needy] })
     class Stranger {}
-    const workers = (isGlobal: boolean) =>
-      WorkerModule.forRootAsync({ isGlobal, useFactory: () => Promise.resolve({ maxConcurrency: 7 }) });
-
-    await expect(compileApplication({ imports: [workers(false), Stranger] })).rejects.toThrow(/Needy/);
-    const app = await startApplication({ imports: [workers(true), Stranger] });
+    await expect(compileApplication({ imports: [asyncWorkers(false), Stranger] })).rejects.toThrow(/Needy/);
+    const app = await startApplication({ imports: [asyncWorkers(true), Stranger] });
     expect(app.get(Needy, { strict: false }).jobs.pool.maxConcurrency).toBe(7);
   });
 });
 
-describe('wrong options', () => {
-  async function refusal(options: unknown, providers: Type[] = [MailWorker, Outbox]): Promise<string> {
-    @Module({ imports: [WorkerModule.forRoot(options as WorkerModuleOptions)], providers })
-    class AppModule {}
-    const start = async () => {
-      const app = await NestFactory.create(AppModule, { abortOnError: false, logger: false });
-      closeAtEnd(() => app.close());
-      await app.init();
-    };
-    return start().then(
-      () => 'started',
-      (error: Error) => `${error.name}: ${error.message}`,
-    );
-  }
+async function refusal(options: unknown, providers: Type[] = [MailWorker, Outbox]): Promise<string> {
+  @Module({ imports: [WorkerModule.forRoot(options as WorkerModuleOptions)], providers })
+  class AppModule {}
+  const start = async () => {
+    const app = await NestFactory.create(AppModule, { abortOnError: false, logger: false });
+    closeAtEnd(() => app.close());
+    await app.init();
+  };
+  return start().then(
+    () => 'started',
+    (error: Error) => `${error.name}: ${error.message}`,
+  );
+}
 
+describe('wrong options', () => {
   test('are all named at once, with what was expected and what came', async () => {
-    expect(
-      await refusal({
-        maxConcurrency: 0,
-        scalingTreshold: 5,
-        reportIntervalMs: '1 min',
-        cursorCache: { load: () => undefined },
-        uploads: { store: 5, pageSize: 0, size: 1 },
-        jobProcess: 'MyJobProcess',
-        workers: { mail: { batchSize: 1.5 }, import: null },
-        retry: { limt: 3 },
-      }),
-    ).toBe('');
+    const message = await refusal({
+      maxConcurrency: 0,
+      scalingTreshold: 5,
+      reportIntervalMs: '1 min',
+      cursorCache: { load: () => undefined },
+      uploads: { store: 5, pageSize: 0, size: 1 },
+      jobProcess: 'MyJobProcess',
+      workers: { mail: { batchSize: 1.5 }, import: null },
+      retry: { limt: 3 },
+    });
+    expect(message.replaceAll(/expected one of [^;]*/g, '…').split('; ')).toEqual([
+      'InvalidOptionsError: WorkerModule: 11 wrong options: maxConcurrency: expected a whole number of 1 or more, got 0',
+      'scalingTreshold: unknown option',
+      '…',
+      'retry.limt: unknown option',
+      '…',
+      'cursorCache: expected a CursorCache (it lacks save, clear, close), got an object',
+      'reportIntervalMs: expected milliseconds, 0 or more, got "1 min"',
+      'jobProcess: expected a function, got "MyJobProcess"',
+      'uploads.store: expected an UploadStore (it lacks receive, find, readPage, recordOutcomes, start, finish), got 5',
+      'uploads.pageSize: expected a whole number of 1 or more, got 0',
+      'uploads.size: unknown option',
+      '…',
+      'workers.mail.batchSize: expected a whole number of 1 or more, got 1.5',
+      'workers.import: expected an object, got null',
+    ]);
   });
 
   test.each([
@@ -278,7 +292,7 @@ describe('wrong options', () => {
     ],
     ['workers that are a number', { workers: 5 }, 'workers: expected options by worker type, got 5'],
     [
-      'a cron in place of a cursor cache',
+      'a cursor cache that is null',
       { cursorCache: null },
       'cursorCache: expected a CursorCache (it lacks load, save, clear, close), got null',
     ],
@@ -324,21 +338,21 @@ describe('wrong options', () => {
   });
 });
 
-describe('worker classes', () => {
-  async function refusal(...providers: Type[]): Promise<Error> {
-    const compiled = compileApplication({ imports: [WorkerModule.forRoot(quiet)], providers });
-    return compiled.then(
-      () => new Error('started'),
-      (error: Error) => error,
-    );
-  }
+async function refusalOf(...providers: Type[]): Promise<Error> {
+  const compiled = compileApplication({ imports: [WorkerModule.forRoot(quiet)], providers });
+  return compiled.then(
+    () => new Error('started'),
+    (error: Error) => error,
+  );
+}
 
+describe('worker classes', () => {
   test('of which two have one type are refused', async () => {
     @WorkerType('mail')
     class OtherMailWorker extends Worker {
       override processItem() {}
     }
-    expect(await refusal(MailWorker, Outbox, OtherMailWorker)).toMatchObject({
+    expect(await refusalOf(MailWorker, Outbox, OtherMailWorker)).toMatchObject({
       code: 'DUPLICATE_WORKER_TYPE',
       type: 'mail',
     });
@@ -361,7 +375,7 @@ describe('worker classes', () => {
     class LooseWorker {
       processItem() {}
     }
-    expect(await refusal(LooseWorker)).toMatchObject({
+    expect(await refusalOf(LooseWorker)).toMatchObject({
       code: 'INVALID_WORKER',
       message:
         'Worker of type "loose": expected worker to be a class that extends Worker, got the function LooseWorker',
@@ -376,14 +390,16 @@ describe('worker classes', () => {
       override processItem() {}
       override processBatch() {}
     }
-    expect((await refusal(IdleWorker)).message).toMatch(/"idle": expected a method processItem.*got neither/);
-    expect((await refusal(TornWorker)).message).toMatch(
+    expect((await refusalOf(IdleWorker)).message).toMatch(
+      /"idle": expected a method processItem.*got neither/,
+    );
+    expect((await refusalOf(TornWorker)).message).toMatch(
       /"torn": expected processItem or processBatch, got both/,
     );
   });
 
   test('whose dependency is missing fail the start, as any provider of Nest', async () => {
-    expect((await refusal(MailWorker)).message).toMatch(
+    expect((await refusalOf(MailWorker)).message).toMatch(
       /can't resolve dependencies of the MailWorker \(\?\)/,
     );
   });
@@ -394,10 +410,10 @@ describe('worker classes', () => {
     class SharedWorker extends Worker {
       override processItem() {}
     }
-    expect(await refusal(SharedWorker)).toMatchObject({
+    expect(await refusalOf(SharedWorker)).toMatchObject({
       code: 'INVALID_WORKER',
       message: expect.stringMatching(
-        /"shared": expected a transient provider.*remove @Injectable\(\) of SharedWorker/,
+        /"shared": expected a transient provider.*SharedWorker one, so remove @Injectable\(\)/,
       ),
     });
   });
@@ -423,6 +439,15 @@ describe('worker classes', () => {
     expect(await factory.create('mail')).not.toBe(await factory.create('mail'));
   });
 
+  test('that a factory makes once for all are refused', async () => {
+    const shared = new MailWorker(new Outbox());
+    const compiled = compileApplication({
+      imports: [WorkerModule.forRoot(quiet)],
+      providers: [{ provide: MailWorker, useFactory: () => shared }],
+    });
+    await expect(compiled).rejects.toThrow(/"mail": expected a transient provider.*scope: Scope.TRANSIENT/);
+  });
+
   test('are found behind a token of another name', async () => {
     const app = await startApplication({
       imports: [WorkerModule.forRoot(quiet)],
@@ -435,22 +460,22 @@ describe('worker classes', () => {
   });
 });
 
+async function mailWith(adapt: Parameters<typeof startApplication>[1]) {
+  const app = await startApplication(
+    { imports: [WorkerModule.forRoot(quiet)], providers: [MailWorker, Outbox] },
+    adapt,
+  );
+  const result = await (await app.get(JobProcess).distributeWork('mail', ['a@example.org'])).completed;
+  expect(result.status).toBe('completed');
+  expect(app.get(Outbox).sent).toEqual([]);
+}
+
 describe('overrideProvider of @nestjs/testing', () => {
   class FakeMailWorker extends Worker<string> {
     static readonly seen: string[] = [];
     override processItem(address: string) {
       FakeMailWorker.seen.push(address);
     }
-  }
-
-  async function mailWith(adapt: Parameters<typeof startApplication>[1]) {
-    const app = await startApplication(
-      { imports: [WorkerModule.forRoot(quiet)], providers: [MailWorker, Outbox] },
-      adapt,
-    );
-    const result = await (await app.get(JobProcess).distributeWork('mail', ['a@example.org'])).completed;
-    expect(result.status).toBe('completed');
-    expect(app.get(Outbox).sent).toEqual([]);
   }
 
   test('puts another class in the place of a worker', async () => {
@@ -479,6 +504,13 @@ describe('overrideProvider of @nestjs/testing', () => {
     expect(mock.sent).toEqual(['a@example.org']);
   });
 });
+
+async function withLate(...providers: NonNullable<DynamicModule['providers']>) {
+  return startApplication({
+    imports: [WorkerModule.forRoot({ workers: { mail: { batchSize: 1 } } })],
+    providers: [MailWorker, Outbox, ...providers],
+  });
+}
 
 describe('WorkerFactory', () => {
   test('makes a fresh instance with its dependencies at each call', async () => {
@@ -537,15 +569,8 @@ describe('WorkerFactory', () => {
       }
     }
 
-    async function application(...providers: NonNullable<DynamicModule['providers']>) {
-      return startApplication({
-        imports: [WorkerModule.forRoot({ workers: { mail: { batchSize: 1 } } })],
-        providers: [MailWorker, Outbox, ...providers],
-      });
-    }
-
     test('takes a type that is known late, while the application runs', async () => {
-      const app = await application(LateWorker);
+      const app = await withLate(LateWorker);
       app.get(WorkerFactory).register('late', LateWorker, { maxConcurrency: 1 });
       const job = await app.get(JobProcess).distributeWork('late', ['x', 'y']);
       expect((await job.completed).done).toBe(2);
@@ -554,7 +579,7 @@ describe('WorkerFactory', () => {
     });
 
     test('takes a token that is no class together with the class', async () => {
-      const app = await application({ provide: 'LATE', useClass: LateWorker, scope: Scope.TRANSIENT });
+      const app = await withLate({ provide: 'LATE', useClass: LateWorker, scope: Scope.TRANSIENT });
       expect(() => app.get(WorkerFactory).register('late', 'LATE')).toThrow(
         'Worker of type "late": expected the token to be the worker\'s class, or the class as options.worker; got the token "LATE"',
       );
@@ -570,14 +595,14 @@ describe('WorkerFactory', () => {
       class SingleWorker extends Worker {
         override processItem() {}
       }
-      const app = await application(SingleWorker);
+      const app = await withLate(SingleWorker);
       expect(() => app.get(WorkerFactory).register('single', SingleWorker)).toThrow(
         /"single": expected a transient provider.*@Injectable\(\{ scope: Scope.TRANSIENT \}\)/,
       );
     });
 
     test('refuses a class that no module provides, a type that is taken, and wrong options', async () => {
-      const app = await application();
+      const app = await withLate();
       const factory = app.get(WorkerFactory);
       expect(() => factory.register('late', LateWorker)).toThrow(
         'Worker of type "late": expected the function LateWorker to be a provider of some module, but Nest knows none',

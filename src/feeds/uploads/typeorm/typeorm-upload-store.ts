@@ -6,7 +6,8 @@ import { WorkerUpload } from './worker-upload.entity.js';
 /** Rows that are written in one statement. */
 const WRITE_ROWS = 1_000;
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** As `randomUUID` writes it: an upload has one id, while Postgres takes it in several spellings. */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Uploads in Postgres, by TypeORM. The data source needs the entities and migrations of `getWorkerEntities`. */
 export class TypeOrmUploadStore implements UploadStore {
@@ -81,7 +82,7 @@ export class TypeOrmUploadStore implements UploadStore {
        SET status = CASE WHEN done + failed < rows THEN 'processing'
                          WHEN failed > 0 THEN 'completed-with-failures'
                          ELSE 'completed' END,
-           finished_at = now()
+           finished_at = CASE WHEN done + failed < rows THEN NULL ELSE now() END
        WHERE id = $1`,
       [id],
     );

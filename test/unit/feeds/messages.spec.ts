@@ -1,0 +1,293 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import {
+  JobProcess,
+  RetryLaterError,
+  type Deliver,
+  type MessageReceipt,
+  type Unsubscribe,
+} from '../../../src/index.js';
+import { deferred, type Deferred } from '../../support/deferred.js';
+import { ManualClock, settle } from '../../support/manual-clock.js';
+
+let jobs: JobProcess;
+let worked: unknown[];
+let held: Deferred | undefined;
+
+beforeEach(() => {
+  worked = [];
+  held = undefined;
+  jobs = start();
+});
+afterEach(async () => {
+  held?.resolve();
+  await jobs.shutdown();
+});
+
+function start(process: ConstructorParameters<typeof JobProcess>[0]['process'] = {}): JobProcess {
+  const made = new JobProcess({ process: { maxConcurrency: 1, shutdownTimeoutMs: 5_000, ...process } });
+  made.register('mail', {
+    processItem: async (item: unknown, { attempt }) => {
+      worked.push(item);
+      await held?.promise;
+      if (item === 'later' && attempt === 1) throw new RetryLaterError(3_600_000);
+    },
+  });
+  return made;
+}
+
+/** A broker that delivers what the test hands it. */
+class Broker {
+  deliver!: Deliver<string>;
+  readonly unsubscribe = jest.fn<Unsubscribe>();
+  readonly subscribe = (deliver: Deliver<string>) => {
+    this.deliver = deliver;
+    return this.unsubscribe;
+  };
+}
+
+function checked(message: string): string | undefined {
+  if (message === 'bad') throw new TypeError('no user');
+  if (message === 'odd') throw 'odd';
+  return message === 'nothing' ? undefined : message;
+}
+
+describe('a subscription', () => {
+  test('makes each message an item, and tells what became of it', async () => {
+    const broker = new Broker();
+    await jobs.processQueueMessages('mail', broker.subscribe);
+    expect(await broker.deliver('a')).toEqual({
+      jobId: expect.any(String),
+      items: 1,
+      done: 1,
+      failed: 0,
+      rejected: undefined,
+    });
+    expect(worked).toEqual(['a']);
+  });
+
+  test.each<[string, (message: string) => unknown, unknown[]]>([
+    ['a value', (message) => message.length, [3]],
+    ['a promise', (message) => Promise.resolve(message), ['a,b']],
+    ['an array', (message) => message.split(','), ['a', 'b']],
+    ['an empty array', () => [], []],
+    ['null', () => null, [null]],
+  ])('makes the items of what toItems returns: %s', async (_, toItems, items) => {
+    const broker = new Broker();
+    await jobs.processQueueMessages('mail', broker.subscribe, { toItems });
+    expect(await broker.deliver('a,b')).toMatchObject({
+      items: items.length,
+      done: items.length,
+      rejected: undefined,
+    });
+    expect(worked).toEqual(items);
+  });
+
+  test('makes a message that is refused a dead letter, and takes the next ones', async () => {
+    const broker = new Broker();
+    await jobs.processQueueMessages('mail', broker.subscribe, { toItems: checked });
+    const receipts: MessageReceipt[] = [];
+    for (const message of ['bad', 'odd', 'nothing', 'good']) receipts.push(await broker.deliver(message));
+    expect(receipts.map(({ rejected }) => rejected)).toEqual([
+      'no user',
+      expect.stringMatching(/"odd"/),
+      expect.stringMatching(/toItems returned undefined/),
+      undefined,
+    ]);
+    expect(jobs.deadLetters().map(({ payload, reason, attempts }) => [payload, reason, attempts])).toEqual([
+      ['bad', 'rejected', 0],
+      ['odd', 'rejected', 0],
+      ['nothing', 'rejected', 0],
+    ]);
+    expect(worked).toEqual(['good']);
+  });
+
+  test('acknowledges at once when it is asked to', async () => {
+    held = deferred();
+    const broker = new Broker();
+    await jobs.processQueueMessages('mail', broker.subscribe, { acknowledge: 'stored' });
+    expect(await broker.deliver('a')).toMatchObject({ items: 1, done: undefined, failed: undefined });
+  });
+
+  test('needs a worker type that exists', async () => {
+    const broker = new Broker();
+    const opening = jobs.processQueueMessages('male', broker.subscribe);
+    await expect(opening).rejects.toMatchObject({ code: 'UNKNOWN_WORKER_TYPE' });
+    expect(broker.deliver).toBeUndefined();
+  });
+
+  test('that can not be opened is closed, with what it had taken by then', async () => {
+    held = deferred();
+    let deliver!: Deliver<string>;
+    const opening = jobs.processQueueMessages<string>('mail', (take) => {
+      deliver = take;
+      void take('early');
+      throw new Error('no broker');
+    });
+    let opened = false;
+    opening.catch(() => (opened = true));
+    await settle();
+    expect(opened).toBe(false);
+    await expect(deliver('late')).rejects.toMatchObject({ code: 'PROCESS_CLOSED' });
+    held.resolve();
+    await expect(opening).rejects.toThrow('no broker');
+    expect(worked).toEqual(['early']);
+  });
+});
+
+describe('close', () => {
+  test('unsubscribes, settles what was taken, and refuses what comes later', async () => {
+    held = deferred();
+    const broker = new Broker();
+    const subscription = await jobs.processQueueMessages('mail', broker.subscribe);
+    const taken = [broker.deliver('a'), broker.deliver('b')];
+    let closed = 0;
+    const closings = [subscription.close(), subscription.close()];
+    for (const closing of closings) void closing.then(() => closed++);
+    await settle();
+    expect(broker.unsubscribe).toHaveBeenCalledTimes(1);
+    await expect(broker.deliver('c')).rejects.toMatchObject({ code: 'PROCESS_CLOSED' });
+    expect(closed).toBe(0);
+    held.resolve();
+    await Promise.all(closings);
+    expect((await Promise.all(taken)).map(({ done }) => done)).toEqual([1, 1]);
+    expect(worked).toEqual(['a', 'b']);
+  });
+
+  test('runs what awaits a retry, rather than wait for its delay', async () => {
+    const broker = new Broker();
+    const subscription = await jobs.processQueueMessages('mail', broker.subscribe);
+    const taken = broker.deliver('later');
+    await settle();
+    expect(jobs.counts('mail').delayed).toBe(1);
+    await subscription.close();
+    expect(await taken).toMatchObject({ done: 1 });
+    expect(worked).toEqual(['later', 'later']);
+  });
+
+  test('waits for toItems of what was taken', async () => {
+    const items = deferred<string>();
+    const broker = new Broker();
+    const subscription = await jobs.processQueueMessages('mail', broker.subscribe, {
+      toItems: () => items.promise,
+    });
+    const taken = broker.deliver('a');
+    const closing = subscription.close();
+    await settle();
+    items.resolve('item of a');
+    await closing;
+    expect(await taken).toMatchObject({ done: 1 });
+    expect(worked).toEqual(['item of a']);
+  });
+
+  test('may be called from within the unsubscribing', async () => {
+    let again: Promise<void> | undefined;
+    const subscription = await jobs.processQueueMessages<string>('mail', () => () => {
+      again = subscription.close();
+    });
+    const closing = subscription.close();
+    await closing;
+    expect(again).toBe(closing);
+  });
+
+  test('tells that unsubscribing failed, after all was settled', async () => {
+    held = deferred();
+    const broker = new Broker();
+    broker.unsubscribe.mockImplementation(() => Promise.reject(new Error('connection lost')));
+    const subscription = await jobs.processQueueMessages('mail', broker.subscribe);
+    const taken = broker.deliver('a');
+    let closed = false;
+    const closing = subscription.close().finally(() => (closed = true));
+    closing.catch(() => undefined);
+    await settle();
+    expect(closed).toBe(false);
+    held.resolve();
+    await expect(closing).rejects.toThrow('connection lost');
+    expect(await taken).toMatchObject({ done: 1 });
+  });
+
+  test('leaves other subscriptions open', async () => {
+    const [one, other] = [new Broker(), new Broker()];
+    const subscription = await jobs.processQueueMessages('mail', one.subscribe);
+    await jobs.processQueueMessages('mail', other.subscribe);
+    await subscription.close();
+    expect(await other.deliver('a')).toMatchObject({ done: 1 });
+    await jobs.shutdown();
+    expect(one.unsubscribe).toHaveBeenCalledTimes(1);
+    expect(other.unsubscribe).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('a shutdown of the process', () => {
+  test('closes all subscriptions, works off what they took, and opens no more', async () => {
+    held = deferred();
+    const broker = new Broker();
+    await jobs.processQueueMessages('mail', broker.subscribe);
+    const taken = broker.deliver('a');
+    await settle();
+    const closed = jobs.shutdown();
+    await expect(broker.deliver('b')).rejects.toMatchObject({ code: 'PROCESS_CLOSED' });
+    held.resolve();
+    await closed;
+    expect(await taken).toMatchObject({ done: 1 });
+    expect(broker.unsubscribe).toHaveBeenCalledTimes(1);
+
+    const late = new Broker();
+    await expect(jobs.processQueueMessages('mail', late.subscribe)).rejects.toMatchObject({
+      code: 'PROCESS_CLOSED',
+    });
+    expect(late.deliver).toBeUndefined();
+    expect(jobs.shutdown()).toBe(jobs.shutdown());
+  });
+
+  test('unsubscribes what was still being opened', async () => {
+    const connected = deferred<Unsubscribe>();
+    const unsubscribe = jest.fn<Unsubscribe>();
+    const opening = jobs.processQueueMessages<string>('mail', () => connected.promise);
+    await settle();
+    const closed = jobs.shutdown();
+    await settle();
+    connected.resolve(unsubscribe);
+    await closed;
+    await opening;
+    expect(unsubscribe).toHaveBeenCalledTimes(1);
+  });
+
+  test('is not kept from its work by a subscription that can not be ended', async () => {
+    held = deferred();
+    const failures: unknown[] = [];
+    jobs.on('listenerFailed', (failure) => failures.push(failure));
+    const [broken, sound] = [new Broker(), new Broker()];
+    broken.unsubscribe.mockImplementation(() => {
+      throw new Error('connection lost');
+    });
+    await jobs.processQueueMessages('mail', broken.subscribe);
+    await jobs.processQueueMessages('mail', sound.subscribe);
+    const taken = [broken.deliver('a'), sound.deliver('b')];
+    await settle();
+    const closed = jobs.shutdown();
+    await settle();
+    held.resolve();
+    await closed;
+    expect((await Promise.all(taken)).map(({ done }) => done)).toEqual([1, 1]);
+    expect(failures).toEqual([
+      { event: 'unsubscribe', error: expect.objectContaining({ message: 'connection lost' }) },
+    ]);
+  });
+
+  test('does not wait for ever for one that hangs, and tells senders of unfinished messages so', async () => {
+    await jobs.shutdown();
+    const clock = new ManualClock();
+    jobs = start({ clock, shutdownTimeoutMs: 0, abortGraceMs: 0 });
+    held = deferred();
+    const broker = new Broker();
+    broker.unsubscribe.mockImplementation(() => new Promise(() => undefined));
+    await jobs.processQueueMessages('mail', broker.subscribe);
+    const taken = broker.deliver('a');
+    await settle();
+    const outcome = taken.catch((error: unknown) => error);
+    const closed = jobs.shutdown();
+    await clock.turn(5_000);
+    await closed;
+    expect(await outcome).toMatchObject({ code: 'PROCESS_CLOSED' });
+  });
+});
