@@ -45,6 +45,7 @@ export {
   type MessageOptions,
   type MessageReceipt,
   type Subscribe,
+  type ToItems,
   type Unsubscribe,
 } from './feeds/messages/message-subscription.js';
 export type {

@@ -10,6 +10,7 @@ import {
   number,
   refuseProblems,
   wholeNumber,
+  type Rule,
   type Rules,
 } from './option-rules.js';
 import type { RetryPolicy } from './retry-policy.js';
@@ -124,7 +125,8 @@ const typeRules: Rules<WorkerTypeOptions> = {
   maxAbandoned: wholeNumber(0),
 };
 
-const processRules: Rules<WorkerProcessOptionsInput> = {
+/** The rules of a process's options, by name. */
+export const processRules: Rules<WorkerProcessOptionsInput> = {
   ...typeRules,
   shutdownTimeoutMs: duration,
   abortGraceMs: duration,
@@ -140,9 +142,16 @@ export function findTypeOptionProblems(options: WorkerTypeOptionsInput, path = '
   return [...findProblems(options, typeRules, path), ...findRetryProblems(options, path)];
 }
 
-/** The problems of a process's options, a line each. */
-export function findProcessOptionProblems(options: WorkerProcessOptionsInput): string[] {
-  const problems = [...findProblems(options, processRules), ...findRetryProblems(options, '')];
+/**
+ * The problems of a process's options, a line each.
+ *
+ * @param rules where options of others stand among those of the process, the rules of all
+ */
+export function findProcessOptionProblems(
+  options: WorkerProcessOptionsInput,
+  rules: Readonly<Record<string, Rule>> = processRules,
+): string[] {
+  const problems = [...findProblems(options, rules), ...findRetryProblems(options, '')];
   return problems.length > 0
     ? problems
     : findConflicts({ ...options, maxConcurrency: options.maxConcurrency ?? 10 });

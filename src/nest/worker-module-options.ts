@@ -11,6 +11,7 @@ import {
 import {
   findProcessOptionProblems,
   findTypeOptionProblems,
+  processRules,
   type WorkerProcessOptionsInput,
   type WorkerTypeOptionsInput,
 } from '../core/options.js';
@@ -53,6 +54,10 @@ const ownRules: Rules<OwnOptions> = {
   jobProcess: func,
 };
 
+/** Whether work starts is for the module to say. */
+const { autoStart: _autoStart, ...processRulesOfModule } = processRules;
+const moduleRules = { ...processRulesOfModule, ...ownRules };
+
 const uploadRules: Rules<UploadOptions> = {
   store: hasMethods('an UploadStore', ['receive', 'find', 'readPage', 'recordOutcomes', 'start', 'finish']),
   pageSize: wholeNumber(1),
@@ -68,8 +73,8 @@ export function checkModuleOptions(options: WorkerModuleOptions): WorkerModuleOp
 }
 
 function findModuleProblems(options: WorkerModuleOptions): string[] {
-  const { own, process } = splitOptions(options);
-  const problems = [...findProcessOptionProblems(process), ...findProblems(own, ownRules)];
+  const { own } = splitOptions(options);
+  const problems = findProcessOptionProblems(options, moduleRules);
   if (own.uploads !== undefined) problems.push(...findUploadProblems(own.uploads));
   if (own.workers !== undefined) {
     problems.push(...findProblemsByName('workers', 'worker type', own.workers, findTypeOptionProblems));
