@@ -1,5 +1,5 @@
-import { Catch, HttpException, HttpStatus, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
-import { BaseExceptionFilter } from '@nestjs/core';
+import { Catch, HttpStatus, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { Response } from 'express';
 import { ProcessClosedError, UnknownUploadError, UploadNotReadyError } from '../index.js';
 import { MalformedFileError } from './users/malformed-file-error.js';
 
@@ -12,9 +12,10 @@ const STATUS = new Map<unknown, HttpStatus>([
 
 /** Answers with what went wrong where the sender can do something about it. */
 @Catch(MalformedFileError, UnknownUploadError, UploadNotReadyError, ProcessClosedError)
-export class ErrorFilter extends BaseExceptionFilter implements ExceptionFilter<Error> {
-  override catch(error: Error, host: ArgumentsHost): void {
+export class ErrorFilter implements ExceptionFilter<Error> {
+  catch(error: Error, host: ArgumentsHost): void {
     const status = STATUS.get(error.constructor) ?? HttpStatus.INTERNAL_SERVER_ERROR;
-    super.catch(new HttpException({ statusCode: status, message: error.message }, status), host);
+    const response = host.switchToHttp().getResponse<Response>();
+    response.status(status).json({ statusCode: status, message: error.message });
   }
 }

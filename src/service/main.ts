@@ -1,31 +1,58 @@
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pino from 'pino';
+import { JobProcess } from '../index.js';
 import { InvalidConfigError, readConfig, type ServiceConfig } from './config/service-config.js';
 import { createProgressDisplay } from './display/progress-display.js';
 import { renderSummary } from './display/render-summary.js';
 import { startEmbeddedPostgres } from './embedded-postgres/embedded-postgres.js';
 import { runMainJob } from './run/main-job.js';
-import { startService } from './service.js';
+import { startService, type RunningService } from './service.js';
 import { startError } from './start-error.js';
 
 async function main(): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const config = readConfig(process.argv.slice(2), process.env);
-  const database = await openDatabase(config);
   const logFile = config.logFile ?? path.join(tmpdir(), `background-worker-${process.pid}.log`);
-  const { app, url, transportName } = await startService(config, database.url, pino.destination(logFile));
-  print(`Service at ${url}, messages ${transportName}, log in ${logFile}\n`);
+  await requireWritable({ LOG_FILE: logFile, '--json': config.jsonFile });
+  const database = await openDatabase(config);
+  const service = await startService(config, database.url, pino.destination(logFile));
+  const { app, url, transportName } = service;
+  print(`Service at ${url}, messages ${transportName}\nLog in ${logFile}\n`);
 
-  const summary = await runMainJob({ app, url }, createProgressDisplay(process.stdout));
-  print(`\n${renderSummary(summary)}`);
-  if (config.jsonFile !== undefined)
-    await writeFile(config.jsonFile, `${JSON.stringify(summary, null, 2)}\n`);
-  if (!config.once) return print(`\nThe service stays up at ${url}; Ctrl-C ends it.`);
+  try {
+    await run(service, config);
+  } catch (error) {
+    // A signal ends the run as well; the service then ends the process itself, once its work is done.
+    if (app.get(JobProcess).isClosed) return;
+    await app.close();
+    throw error;
+  }
+  if (!config.once) return print(`The service stays up at ${url}; Ctrl-C ends it.`);
   await app.close();
   await database.close();
+}
+
+async function run(service: RunningService, { jsonFile }: ServiceConfig): Promise<void> {
+  const summary = await runMainJob(service, createProgressDisplay(process.stdout));
+  print(`\n${renderSummary(summary)}`);
+  if (jsonFile !== undefined) await writeFile(jsonFile, `${JSON.stringify(summary, null, 2)}\n`);
+}
+
+/** What is written at the end had better be told of at the start. */
+async function requireWritable(files: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const problems: string[] = [];
+  for (const [name, file] of Object.entries(files)) {
+    if (file === undefined) continue;
+    try {
+      await (await open(file, 'a')).close();
+    } catch (error) {
+      problems.push(`${name}: expected a file that can be written, got ${(error as Error).message}`);
+    }
+  }
+  if (problems.length > 0) throw new InvalidConfigError(problems);
 }
 
 /** The database that is configured, or one of the service's own that ends with it. */

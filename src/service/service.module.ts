@@ -1,5 +1,4 @@
-import { Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
-import { Inject } from '@nestjs/common';
+import { Inject, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import type { ClientProxy } from '@nestjs/microservices';
 import { ScheduleModule } from '@nestjs/schedule';
@@ -7,13 +6,18 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { LoggerModule } from 'nestjs-pino';
 import type { DestinationStream } from 'pino';
 import { DataSource } from 'typeorm';
-import { connectRedisCursorCache, WorkerModule, type WorkerModuleOptions } from '../index.js';
+import {
+  connectRedisCursorCache,
+  WorkerModule,
+  type CursorCache,
+  type WorkerModuleOptions,
+} from '../index.js';
 import { TypeOrmUploadStore } from '../typeorm.js';
 import { ActivityController } from './activity/activity.controller.js';
 import { MessageProcessingWorker } from './activity/message-processing.worker.js';
 import { WebhookFeed } from './activity/webhook-feed.js';
 import type { ServiceConfig } from './config/service-config.js';
-import { databaseOptions } from './database.js';
+import { databaseOptions, openDataSource } from './database.js';
 import { ErrorFilter } from './error.filter.js';
 import { FinancialDataWorker } from './quotes/financial-data.worker.js';
 import { DAILY_QUOTES, QuoteFeed } from './quotes/quote-feed.js';
@@ -42,10 +46,14 @@ export class ServiceModule implements OnApplicationShutdown {
     return {
       module: ServiceModule,
       imports: [
-        LoggerModule.forRoot({ pinoHttp: [{ level: config.logLevel, autoLogging: false }, log] }),
+        // Without its middleware, which would put the headers of a request into every line that its work writes.
+        LoggerModule.forRoot({ forRoutes: [], pinoHttp: [{ level: config.logLevel }, log] }),
         ScheduleModule.forRoot(),
-        // A database that is down is told of at once, and not after ten tries.
-        TypeOrmModule.forRoot({ ...databaseOptions(databaseUrl), retryAttempts: 0 }),
+        TypeOrmModule.forRootAsync({
+          // A database that is down is told of at once, and not after ten tries.
+          useFactory: () => ({ ...databaseOptions(databaseUrl), retryAttempts: 0 }),
+          dataSourceFactory: (options) => openDataSource(options!),
+        }),
         WorkerModule.forRootAsync({
           inject: [DataSource],
           useFactory: (dataSource: DataSource) => workerOptions(config, dataSource),
@@ -76,9 +84,17 @@ async function workerOptions(config: ServiceConfig, dataSource: DataSource): Pro
     maxConcurrency,
     scalingThreshold,
     cursors: { [DAILY_QUOTES]: { cron: quotesCron } },
-    cursorCache: redisUrl === undefined ? undefined : await connectRedisCursorCache(redisUrl),
+    cursorCache: redisUrl === undefined ? undefined : await openCursorCache(redisUrl),
     uploads: { store: uploadStore(dataSource), pageSize: 1_000 },
   };
+}
+
+async function openCursorCache(url: string): Promise<CursorCache> {
+  try {
+    return await connectRedisCursorCache(url);
+  } catch (error) {
+    throw new Error('Redis (REDIS_URL) could not be reached', { cause: error });
+  }
 }
 
 function uploadStore(dataSource: DataSource): TypeOrmUploadStore {

@@ -27,10 +27,18 @@ export async function startService(
   const transport = serviceTransport(config.redisUrl);
   const app = await NestFactory.create<NestExpressApplication>(
     ServiceModule.forRoot({ config, databaseUrl, transport, log }),
-    { bufferLogs: true, abortOnError: false },
+    {
+      bufferLogs: true,
+      // What goes wrong at the start is told by whoever started the service, and not by Nest beside it.
+      autoFlushLogs: false,
+      abortOnError: false,
+      // No route takes JSON or a form; a parser would only take a file away that comes with their content type.
+      bodyParser: false,
+    },
   );
   try {
     app.useLogger(app.get(Logger));
+    app.flushLogs();
     app.connectMicroservice(transport.server);
     await app.startAllMicroservices();
     await listen(app, config.port);

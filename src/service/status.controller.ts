@@ -1,9 +1,20 @@
-import { Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  HttpCode,
+  NotFoundException,
+  Param,
+  ParseIntPipe,
+  Post,
+  Query,
+} from '@nestjs/common';
 import { JobProcess, UnknownWorkerTypeError, type WorkCounts } from '../index.js';
 
 /** One dead letter as it is shown: the error as text. */
 interface ShownDeadLetter {
   readonly id: string;
+  /** For the next page: `?after=`. */
+  readonly sequence: number;
   readonly type: string;
   readonly reason: string;
   readonly error: string;
@@ -28,12 +39,16 @@ export class StatusController {
   }
 
   @Get('dead-letters/:type')
-  deadLetters(@Param('type') type: string, @Query('after') after?: string): ShownDeadLetter[] {
+  deadLetters(
+    @Param('type') type: string,
+    @Query('after', new ParseIntPipe({ optional: true })) after?: number,
+  ): ShownDeadLetter[] {
     this.requireType(type);
     return this.jobs
       .deadLetters({ type, after })
-      .map(({ id, reason, error, attempts, diedAtMs, payload }) => ({
+      .map(({ id, sequence, reason, error, attempts, diedAtMs, payload }) => ({
         id,
+        sequence,
         type,
         reason,
         error: error.message,

@@ -39,10 +39,16 @@ export const USAGE = `Usage: npm start -- [--once] [--json FILE]
 
 Environment: see .env.example.`;
 
-/** @throws InvalidConfigError that names every variable or argument that is wrong */
-export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv): ServiceConfig {
+/**
+ * @param environment a variable that is empty counts as not set
+ * @throws InvalidConfigError that names every variable or argument that is wrong
+ */
+export function readConfig(argv: readonly string[], environment: NodeJS.ProcessEnv): ServiceConfig {
   const problems: string[] = [];
   const args = readArgs(argv, problems);
+  const env: NodeJS.ProcessEnv = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== ''),
+  );
   const config: ServiceConfig = {
     port: env.PORT === undefined ? undefined : wholeNumber('PORT', env.PORT, 0, 65_535, problems),
     databaseUrl: url('DATABASE_URL', env.DATABASE_URL, ['postgres:', 'postgresql:'], problems),
@@ -97,7 +103,7 @@ function url(
   protocols: readonly string[],
   problems: string[],
 ): string | undefined {
-  if (value === undefined || value === '') return undefined;
+  if (value === undefined) return undefined;
   if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
     problems.push(
       `${name}: expected a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}, got something else`,

@@ -3,9 +3,9 @@ import { fitText, padEnd } from './text-width.js';
 import type { Progress } from './progress.js';
 
 const NAME_COLUMNS = 18;
-const BAR_COLUMNS = 16;
+const BAR_COLUMNS = 10;
 
-/** `user-processing  [████████░░░░░░░░]  50 %  5,000 / 10,000  12 failed  1,650/s` */
+/** `user-processing  [█████░░░░░]  50 %  5,000 / 10,000  12 failed  1,650/s`, which fits a terminal of 80 columns */
 export function progressLine(progress: Progress, { withBar }: { withBar: boolean }): string {
   const { name, done, failed, total, elapsedMs } = progress;
   const share = total === undefined ? undefined : shareOf(done, total);
@@ -15,7 +15,7 @@ export function progressLine(progress: Progress, { withBar }: { withBar: boolean
     share === undefined ? '    ' : `${String(Math.floor(share * 100)).padStart(3)} %`,
     total === undefined ? countText(done) : `${countText(done)} / ${countText(total)}`,
     ...(failed > 0 ? [`${countText(failed)} failed`] : []),
-    ...(elapsedMs > 0 ? [`${rateText((done / elapsedMs) * 1_000)}/s`] : []),
+    ...(done > 0 && elapsedMs > 0 ? [`${rateText((done / elapsedMs) * 1_000)}/s`] : []),
   ].join('  ');
 }
 

@@ -51,6 +51,7 @@ function startTrack(
     update(done, failed) {
       if (isFinished) return;
       latest = { done, failed };
+      if (done === 0) return;
       const current = { milestone: milestoneOf(done, total), atMs: now() };
       if (!isDue(reported, current, total !== undefined)) return;
       reported = current;

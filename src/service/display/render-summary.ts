@@ -3,10 +3,10 @@ import type { RunSummary, StoredCounts, SummarySection, WorkersOverTime } from '
 import { sparkline } from './sparkline.js';
 import { fitText, padEnd, padStart } from './text-width.js';
 
-/** No line is longer. */
-export const SUMMARY_COLUMNS = 100;
+/** No line is longer, so that none breaks in a terminal. */
+export const SUMMARY_COLUMNS = 80;
 
-const TYPE_COLUMNS = 26;
+const TYPE_COLUMNS = 19;
 const REASONS_SHOWN = 10;
 
 /**
@@ -34,11 +34,11 @@ interface TableColumn {
 }
 
 const COLUMNS: readonly TableColumn[] = [
-  { title: 'items', width: 12, cell: ({ items }) => countText(items) },
-  { title: 'completed', width: 13, cell: ({ completed }) => countText(completed) },
-  { title: 'failed attempts', width: 17, cell: ({ failed }) => countText(failed) },
-  { title: 'dead letters', width: 14, cell: ({ deadLetters }) => countText(deadLetters) },
-  { title: 'items/s', width: 12, cell: ({ itemsPerSecond }) => rateText(itemsPerSecond) },
+  { title: 'items', width: 11, cell: ({ items }) => countText(items) },
+  { title: 'completed', width: 12, cell: ({ completed }) => countText(completed) },
+  { title: 'failed attempts', width: 16, cell: ({ failed }) => countText(failed) },
+  { title: 'dead letters', width: 13, cell: ({ deadLetters }) => countText(deadLetters) },
+  { title: 'items/s', width: 9, cell: ({ itemsPerSecond }) => rateText(itemsPerSecond) },
 ];
 
 function renderTable(sections: readonly SummarySection[]): string[] {

@@ -3,7 +3,7 @@ import type { INestApplicationContext } from '@nestjs/common';
 import type { ClientProxy } from '@nestjs/microservices';
 import { from, lastValueFrom, mergeMap } from 'rxjs';
 import { DataSource } from 'typeorm';
-import { JobProcess, type Upload } from '../../index.js';
+import { JobProcess, type CursorRunResult, type Upload, type UploadRunResult } from '../../index.js';
 import { loadWebhookPayloads } from '../activity/webhook-payloads.js';
 import { WEBHOOK_PATTERN } from '../activity/webhook-feed.js';
 import type { ProgressDisplay, ProgressTrack } from '../display/progress.js';
@@ -38,10 +38,11 @@ export async function runMainJob(
   const run: Run = { url, app, jobs, display, recorder };
   try {
     await Promise.all([uploadUsers(run), readQuotes(run), sendWebhooks(run)]);
+    return recorder.summary(await countStored(app.get(DataSource)));
   } finally {
+    recorder.stop();
     display.close();
   }
-  return recorder.finish(await countStored(app.get(DataSource)));
 }
 
 /** A file of users goes over HTTP to the service, which stores its rows and then works on them. */
@@ -56,8 +57,7 @@ async function uploadUsers({ url, jobs, display, recorder }: Run): Promise<void>
   const processing = await jobs.processUserUpload(upload.id);
   const result = await follow(track, processing.completed, () => processing.progress());
   recorder.typeFinished('user-processing');
-  if (result.status === 'failed')
-    throw new Error('The upload could not be worked off', { cause: result.error });
+  refuseUnended('The upload', result);
 }
 
 /** The quotes are read by hand here, as the cron would read them. */
@@ -66,7 +66,12 @@ async function readQuotes({ jobs, display, recorder }: Run): Promise<void> {
   const reading = jobs.processCursorData(DAILY_QUOTES);
   const result = await follow(track, reading.completed, () => reading.progress());
   recorder.typeFinished('financial-data');
-  if (result.status === 'failed') throw new Error('The quotes could not be read', { cause: result.error });
+  refuseUnended('The reading of the quotes', result);
+}
+
+function refuseUnended(what: string, { status, error }: UploadRunResult | CursorRunResult): void {
+  if (status === 'completed' || status === 'completed-with-failures') return;
+  throw new Error(`${what} has ${status === 'failed' ? status : `been ${status}`}`, { cause: error });
 }
 
 /** Webhooks come over the transport. Each counts as sent when the service has taken it. */
@@ -115,7 +120,7 @@ async function post<Answer>(url: string, body?: ReadableStream): Promise<Answer>
     headers: { 'content-type': 'text/csv' },
     body,
     duplex: 'half',
-  } as RequestInit);
+  });
   if (!response.ok) throw new Error(`POST ${url} answered ${response.status}: ${await response.text()}`);
   return (await response.json()) as Answer;
 }

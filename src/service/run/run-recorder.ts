@@ -33,11 +33,15 @@ export class RunRecorder {
     this.finishedAtMs.set(type, performance.now());
   }
 
-  /** Stops watching. @param stored what the run has left in the database */
-  finish(stored: StoredCounts): RunSummary {
+  /** Stops watching. */
+  stop(): void {
     clearInterval(this.sampler);
-    this.sample();
     for (const stop of this.stops) stop();
+  }
+
+  /** @param stored what the run has left in the database */
+  summary(stored: StoredCounts): RunSummary {
+    this.sample();
     return {
       started: this.started.toISOString(),
       durationMs: performance.now() - this.startedAtMs,

@@ -68,7 +68,7 @@ export class InProcessClient extends ClientProxy {
 
   protected override publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
     let isWanted = true;
-    const answer = (packet: WritePacket) => isWanted && callback(packet);
+    const answer = (reply: WritePacket) => isWanted && callback(reply);
     this.deliver(packet).then(
       (response) => answer({ response, isDisposed: true }),
       (err: unknown) => answer({ err }),

@@ -1,8 +1,25 @@
 import { randomUUID } from 'node:crypto';
-import { Controller, Get, HttpCode, NotFoundException, Param, Post, Query, Req } from '@nestjs/common';
+import {
+  BadRequestException,
+  Controller,
+  Get,
+  HttpCode,
+  NotFoundException,
+  Param,
+  Post,
+  Query,
+  Req,
+  type BeforeApplicationShutdown,
+} from '@nestjs/common';
 import type { Request } from 'express';
 import { DataSource } from 'typeorm';
-import { JobProcess, UnknownUploadError, type Upload, type UploadRun } from '../../index.js';
+import {
+  JobProcess,
+  ProcessClosedError,
+  UnknownUploadError,
+  type Upload,
+  type UploadRun,
+} from '../../index.js';
 import { TypeOrmUploadStore, WorkerUploadRow } from '../../typeorm.js';
 import { parseUserFile } from '../users/parse-user-file.js';
 import type { UserRow } from '../users/user-processing.worker.js';
@@ -12,7 +29,10 @@ const FAILED_ROWS_SHOWN = 1_000;
 
 /** User files come in here, and are worked on by `UserProcessingWorker`. */
 @Controller('uploads')
-export class UploadsController {
+export class UploadsController implements BeforeApplicationShutdown {
+  /** The uploads that are coming in, by their requests. */
+  private readonly receiving = new Map<Request, Promise<Upload>>();
+
   constructor(
     private readonly jobs: JobProcess,
     private readonly uploads: TypeOrmUploadStore,
@@ -21,8 +41,25 @@ export class UploadsController {
 
   /** Stores the rows of the CSV file in the request's body as they come. */
   @Post()
-  receive(@Req() request: Request, @Query('name') name = 'users.csv'): Promise<Upload> {
-    return this.uploads.receive({ name, type: 'user-processing' }, userRows(request));
+  async receive(@Req() request: Request, @Query('name') name: unknown = 'users.csv'): Promise<Upload> {
+    if (this.jobs.isClosed) throw new ProcessClosedError('POST /uploads');
+    // Postgres stores no NUL.
+    if (typeof name !== 'string' || name.includes('\0')) {
+      throw new BadRequestException('name: expected one text without NUL characters');
+    }
+    const upload = this.uploads.receive({ name, type: 'user-processing' }, userRows(request));
+    this.receiving.set(request, upload);
+    try {
+      return await upload;
+    } finally {
+      this.receiving.delete(request);
+    }
+  }
+
+  /** A sender that takes its time must not hold up the end. What came in of its file is removed again. */
+  async beforeApplicationShutdown(): Promise<void> {
+    for (const request of this.receiving.keys()) request.destroy();
+    await Promise.allSettled(this.receiving.values());
   }
 
   /** Starts working on the rows that have not ended. */

@@ -17,11 +17,27 @@ describe('progressLine', () => {
   it('shows how far the work is', () => {
     const progress = { name: 'user-processing', done: 5_000, failed: 12, total: 10_000, elapsedMs: 2_000 };
     expect(progressLine(progress, { withBar: true })).toBe(
-      'user-processing     [████████░░░░░░░░]   50 %  5,000 / 10,000  12 failed  2,500/s',
+      'user-processing     [█████░░░░░]   50 %  5,000 / 10,000  12 failed  2,500/s',
     );
     expect(progressLine(progress, { withBar: false })).toBe(
       'user-processing      50 %  5,000 / 10,000  12 failed  2,500/s',
     );
+  });
+
+  it('fits a terminal of 80 columns, with a bar and the numbers of the main job', () => {
+    const progress = {
+      name: 'message-processing',
+      done: 10_000,
+      failed: 9_999,
+      total: 10_000,
+      elapsedMs: 500,
+    };
+    expect(textWidth(progressLine(progress, { withBar: true }))).toBeLessThanOrEqual(80);
+  });
+
+  it('shows no rate of what has not begun', () => {
+    const progress = { name: 'w', done: 0, failed: 0, total: 5, elapsedMs: 900 };
+    expect(progressLine(progress, { withBar: false })).toMatch(/ 0 % {2}0 \/ 5$/);
   });
 
   it('shows no share of an unknown total, and no share above all', () => {
@@ -61,6 +77,17 @@ describe('the progress display without a terminal', () => {
     expect(textOf(output)).toMatch(
       /^users +80 % {2}800 \/ 1,000 {2}3 failed\nusers +80 % {2}801 \/ 1,000 {2}4 failed\n$/,
     );
+  });
+
+  it('writes nothing while nothing is done, however long that takes', () => {
+    const output = new PassThrough();
+    const track = display(output).start('quotes');
+    nowMs += 5_000;
+    track.update(0, 0);
+    expect(textOf(output)).toBe('');
+    track.update(1, 0);
+    expect(textOf(output)).toMatch(/^quotes +1 {2}0\.2\/s\n$/);
+    track.finish();
   });
 
   it('writes at most one line a second for each piece of work of unknown size', () => {
@@ -105,8 +132,8 @@ describe('the progress display on a terminal', () => {
     display.close();
     display.start('late').update(1, 0);
     const text = textOf(output);
-    expect(text).toMatch(/users +\[█{6}░{10}\] {3}40 % {2}40 \/ 100 {2}2 failed/);
-    expect(text).toMatch(/quotes +\[·{16}\] {8}7/);
+    expect(text).toMatch(/users +\[█{4}░{6}\] {3}40 % {2}40 \/ 100 {2}2 failed/);
+    expect(text).toMatch(/quotes +\[·{10}\] {8}7/);
     expect(text).not.toMatch(/99 failed|late/);
     expect(text.endsWith('\n')).toBe(true);
   });
@@ -116,7 +143,7 @@ describe('the progress display on a terminal', () => {
     const display = createProgressDisplay(output);
     displays.push(display);
     display.start('users', 1).finish();
-    expect(textOf(output)).toMatch(/^users +0 % {2}0 \/ 1( {2}0\/s)?\n$/);
+    expect(textOf(output)).toMatch(/^users +0 % {2}0 \/ 1\n$/);
   });
 });
 
@@ -157,29 +184,42 @@ const SUMMARY: RunSummary = {
     },
     { workerType: 'financial-data', samples: [{ atMs: 6_172.5, workers: 4 }] },
   ],
+  stored: {
+    users: 9_450,
+    duplicateUsers: 300,
+    prices: 5_665,
+    symbols: 6,
+    webhooks: 329,
+    repositories: 13,
+  },
 };
 
 describe('renderSummary', () => {
   it('shows the run', () => {
     const lines = renderSummary(SUMMARY).split('\n');
-    expect(lines.slice(0, 11)).toEqual([
+    expect(lines.slice(0, 16)).toEqual([
       'Run of 2026-03-01 12:00:00 UTC, 12.3 s',
       '',
-      'worker type                      items    completed  failed attempts  dead letters     items/s',
-      '─'.repeat(94),
-      'user-processing                 10,000        9,750              250           250       4,321',
-      'financial-data                   5,665        5,665                0             0         3.3',
+      'worker type              items   completed failed attempts dead letters  items/s',
+      '─'.repeat(80),
+      'user-processing         10,000       9,750             250          250    4,321',
+      'financial-data           5,665       5,665               0            0      3.3',
+      '',
+      'Stored',
+      '  9,450 users (300 rows were duplicates of others)',
+      '  5,665 prices of 6 symbols, with statistics',
+      '  329 webhooks of 13 repositories',
       '',
       'Why attempts failed',
       '  user-processing',
       '          25  plan: expected one of free, pro, team, enterprise',
       expect.stringMatching(/^ {11}3 {2}a reason \[31mof several words .*…$/),
     ]);
-    expect(lines.slice(11)).toEqual([
+    expect(lines.slice(16)).toEqual([
       '',
       'Workers over time, from the start to 12.3 s',
-      expect.stringMatching(/^user-processing {12}│▁+█+ +│ at most 8$/),
-      expect.stringMatching(/^financial-data {13}│ +▄+│ at most 4$/),
+      expect.stringMatching(/^user-processing {5}│▁+█+ +│ at most 8$/),
+      expect.stringMatching(/^financial-data {6}│ +▄+│ at most 4$/),
       '',
     ]);
   });
@@ -189,9 +229,9 @@ describe('renderSummary', () => {
     const huge = {
       ...SUMMARY.sections[0]!,
       workerType: wide,
-      items: 1e9,
-      completed: 1e9,
-      itemsPerSecond: 1e7,
+      items: 1e8 - 1,
+      completed: 1e8 - 1,
+      itemsPerSecond: 1e6 - 1,
     };
     const reasons = Array.from({ length: 14 }, (_, index) => ({ reason: `${wide}${index}`, count: 1e9 }));
     const text = renderSummary({
@@ -204,9 +244,17 @@ describe('renderSummary', () => {
   });
 
   it('says so when nothing ran', () => {
-    const empty = { ...SUMMARY, durationMs: 3, sections: [], workersOverTime: [] };
+    const stored = { users: 0, duplicateUsers: 0, prices: 0, symbols: 0, webhooks: 0, repositories: 0 };
+    const empty = { ...SUMMARY, durationMs: 3, sections: [], workersOverTime: [], stored };
     expect(renderSummary(empty)).toBe(
-      'Run of 2026-03-01 12:00:00 UTC, 3 ms\n\nNo worker type had anything to do.\n',
+      [
+        'Run of 2026-03-01 12:00:00 UTC, 3 ms\n',
+        'No worker type had anything to do.\n',
+        'Stored',
+        '  0 users (0 rows were duplicates of others)',
+        '  0 prices of 0 symbols, with statistics',
+        '  0 webhooks of 0 repositories\n',
+      ].join('\n'),
     );
   });
 

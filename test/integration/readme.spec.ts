@@ -1,0 +1,316 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { NestFactory } from '@nestjs/core';
+import { ClientProxyFactory, Transport } from '@nestjs/microservices';
+import { existsSync, readFileSync } from 'node:fs';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { lastValueFrom } from 'rxjs';
+import ts from 'typescript';
+import {
+  findProcessOptionProblems,
+  findTypeOptionProblems,
+  resolveProcessOptions,
+  resolveTypeOptions,
+} from '../../src/core/options.js';
+import { thresholdScaling, type JobProcess, type MessageReceipt } from '../../src/index.js';
+import { cursorJobSettingRules } from '../../src/nest/cursor-job.decorator.js';
+import { splitOptions } from '../../src/nest/worker-module-options.js';
+import { loadWebhookPayloads } from '../../src/service/activity/webhook-payloads.js';
+import { renderSummary } from '../../src/service/display/render-summary.js';
+import { readQuoteFiles } from '../../src/service/quotes/quote-files.js';
+import { generateUserFile } from '../../src/service/users/user-file.js';
+import { buildPackage, type BuiltPackage } from '../support/built-package.js';
+import { freePort } from '../support/free-port.js';
+
+jest.setTimeout(60_000);
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PAGES = ['README.md', 'docs/architecture.md', 'CONTRIBUTING.md'];
+const textOf = (page: string) => readFileSync(path.join(ROOT, page), 'utf8');
+const README = textOf('README.md');
+
+interface Manifest {
+  readonly name: string;
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>;
+}
+
+const manifest = JSON.parse(textOf('package.json')) as Manifest;
+
+/** The code blocks of a language, in the order of the text. */
+function blocks(page: string, language: string): string[] {
+  const fences = textOf(page).matchAll(/^```(\w*)\n([^]*?)^```$/gm);
+  return [...fences].filter(([, name]) => name === language).map(([, , code]) => code!);
+}
+
+/** The body of the table below a header that begins with `| first |`, as cells. */
+function tables(first: string): string[][][] {
+  const found = README.matchAll(new RegExp(`^\\| *${first} *\\|.*\\n\\|[-| ]+\\n((?:\\|.*\\n)+)`, 'gm'));
+  return [...found].map(([, body]) =>
+    body!
+      .trim()
+      .split('\n')
+      .map((line) =>
+        line
+          .slice(1, -1)
+          .split('|')
+          .map((cell) => cell.trim()),
+      ),
+  );
+}
+
+const [appModule, main, plain, ...otherBlocks] = blocks('README.md', 'ts') as [string, string, string];
+const files: Readonly<Record<string, string>> = {
+  'app.module.ts': appModule,
+  'main.ts': main,
+  'plain.ts': plain,
+};
+
+let built: BuiltPackage;
+let port: number;
+
+beforeAll(async () => {
+  [built, port] = await Promise.all([buildPackage(), freePort()]);
+  const folder = path.join(built.folder, 'readme');
+  await mkdir(folder);
+  await copyFile(path.join(ROOT, 'test/support/readme/users.ts'), path.join(folder, 'users.ts'));
+  for (const [file, text] of Object.entries(files)) await writeFile(path.join(folder, file), text);
+  await writeFile(path.join(folder, 'main-here.ts'), main.replace('listen(3000)', `listen(${port})`));
+  for (const name of ['users', 'app.module', 'main-here', 'plain']) {
+    await built.add(path.join(folder, `${name}.ts`), `readme/${name}.js`);
+  }
+});
+
+afterAll(() => built.remove());
+
+/** A module of the built package. */
+const load = (file: string) => import(pathToFileURL(path.join(built.folder, file)).href);
+
+const closings: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closings.splice(0).toReversed()) await close();
+});
+
+describe('the TypeScript of the README', () => {
+  it('is an application, its main file, and a script; no page has more', () => {
+    expect(otherBlocks).toEqual([]);
+    expect(blocks('docs/architecture.md', 'ts')).toEqual([]);
+    expect(main).toContain('listen(3000)');
+  });
+
+  it('compiles against the package', () => {
+    const { options } = ts.parseJsonConfigFileContent(
+      ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), (file) => ts.sys.readFile(file)).config,
+      ts.sys,
+      ROOT,
+    );
+    const program = ts.createProgram(
+      Object.keys(files).map((file) => path.join(built.folder, 'readme', file)),
+      {
+        ...options,
+        rootDir: undefined,
+        noEmit: true,
+        paths: {
+          [manifest.name]: [path.join(ROOT, 'src/index.ts')],
+          [`${manifest.name}/*`]: [path.join(ROOT, 'src/*.ts')],
+        },
+      },
+    );
+    const problems = ts.getPreEmitDiagnostics(program);
+    expect(
+      ts.formatDiagnostics(problems, { ...ts.sys, getCanonicalFileName: String, getNewLine: () => '\n' }),
+    ).toBe('');
+  });
+
+  it('prints without Nest what stands beside it', async () => {
+    const { code, output, errors } = await built.start('readme/plain.js').ended;
+    expect([code, errors]).toEqual([0, '']);
+    const [one, four, nine, ...result] = output.split('\n');
+    expect([one, four, nine]).toEqual(['1', '4', '9']);
+    const said = /console\.log\(await job\.completed\); \/\/ \{ (.*), … \}/.exec(plain)![1]!.split(', ');
+    expect(said.length).toBeGreaterThan(2);
+    for (const part of said) expect(result.join(' ')).toContain(part);
+  });
+
+  it('serves with Nest, and ends at a signal', async () => {
+    const program = built.start('readme/main-here.js');
+    await program.printed(/successfully started/);
+    const response = await fetch(`http://127.0.0.1:${port}/users/ada/refresh`, { method: 'POST' });
+    const said = /return job\.completed; \/\/ \{ (.*), … \}/.exec(appModule)![1]!.split(', ');
+    const answer = (await response.json()) as Record<string, unknown>;
+    expect(Object.keys(answer)).toEqual(expect.arrayContaining(said));
+    expect(answer).toMatchObject({ status: 'completed', total: 1, done: 1, failed: 0 });
+
+    program.signal('SIGTERM');
+    expect(await program.ended).toMatchObject({ signal: 'SIGTERM', errors: '' });
+  });
+
+  it('is fed by its cursor and its messages', async () => {
+    const { AppModule } = (await load('readme/app.module.js')) as { AppModule: new () => object };
+    const { UserRepository } = (await load('readme/users.js')) as typeof import('../support/readme/users.js');
+    const { JobProcess: Jobs } = (await load('dist/index.js')) as { JobProcess: typeof JobProcess };
+    const transport = { transport: Transport.TCP, options: { port: await freePort() } } as const;
+    const app = await NestFactory.create(AppModule, { logger: false });
+    closings.push(() => app.close());
+    app.connectMicroservice(transport);
+    await app.startAllMicroservices();
+    await app.init();
+
+    const { imported } = app.get(UserRepository);
+    expect(await app.get(Jobs).processCursorData('directory').completed).toMatchObject({
+      status: 'completed',
+      pages: 3,
+      done: 1_201,
+    });
+    expect(imported.size).toBe(1_201);
+
+    const client = ClientProxyFactory.create(transport);
+    closings.push(async () => client.close());
+    const send = (message: object) => lastValueFrom(client.send<MessageReceipt>('user.registered', message));
+    const [ada, late, nobody] = await Promise.all([
+      send({ person: { id: 'ada' } }),
+      send({ person: { id: 'late' } }),
+      send({}),
+    ]);
+    expect([ada, late]).toMatchObject([{ done: 1 }, { done: 1 }]);
+    expect(nobody).toMatchObject({ failed: 1, rejected: 'person: expected one, got none' });
+    expect([...imported].slice(-2)).toEqual(['ada', 'late']);
+  });
+});
+
+describe('the commands of the pages', () => {
+  it('are scripts of the package, or npm itself', () => {
+    for (const page of PAGES) {
+      const commands = textOf(page).matchAll(
+        /(?<=^|`|&& )npm (?:(?:run(?: --silent)?) ([\w:-]+)|([a-z]+))/gm,
+      );
+      for (const [command, script, verb] of commands) {
+        const isKnown =
+          script === undefined
+            ? ['ci', 'install', ...Object.keys(manifest.scripts)].includes(verb!)
+            : script in manifest.scripts;
+        expect([page, command, isKnown]).toEqual([page, command, true]);
+      }
+    }
+  });
+
+  it('do no more than that in shell blocks', () => {
+    const lines = PAGES.flatMap((page) => blocks(page, 'sh')).flatMap((block) => block.trim().split('\n'));
+    expect(lines).toEqual(expect.arrayContaining(['npm ci && npm start', 'npm ci && npm test']));
+    for (const command of lines.flatMap((line) => line.replace(/ +#.*/, '').split(' && '))) {
+      expect(command).toMatch(/^npm (ci|test|start|run [\w:]+|install [\w@/ -]+)$/);
+    }
+  });
+
+  it('install every package that has to be there and that no Nest application has anyway', () => {
+    const everyNestApp = ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs'];
+    const needed = Object.keys(manifest.peerDependencies).filter(
+      (name) => manifest.peerDependenciesMeta[name]?.optional !== true && !everyNestApp.includes(name),
+    );
+    const [, installed] = /^npm install (.*)$/m.exec(README)!;
+    expect(installed!.split(' ')).toEqual([manifest.name, ...needed]);
+  });
+});
+
+/** `retry.a`, `.b` in one cell are two options with two defaults. */
+const options = (rows: readonly string[][]): [name: string, value: string][] =>
+  rows.flatMap(([names, values]) => {
+    const ticked = [...names!.matchAll(/`([\w.]+)`/g)].map(([, name]) => name!);
+    const given = ticked.length === 1 ? [values!] : values!.split(/, /);
+    const full = ticked.map((name) => (name.startsWith('.') ? `retry${name}` : name));
+    return full.map((name, index): [string, string] => [name, given[index] ?? values!]);
+  });
+const numberOf = (text: string) => Number(text.replaceAll(',', ''));
+
+/** The names that the rules know, from what they say to one that they do not. */
+const known = (problems: readonly string[]) => problems[0]!.split('expected one of ')[1]!.split(', ');
+
+describe('the option tables', () => {
+  const [ofTypes, ofModule] = tables('option') as [string[][], string[][]];
+  const unknown = { unknownOption: 1 } as object;
+  const retryNames = known(findTypeOptionProblems({ retry: unknown })).map((name) => `retry.${name}`);
+  const typeNames = known(findTypeOptionProblems(unknown)).filter((name) => name !== 'retry');
+  const processNames = known(findProcessOptionProblems(unknown));
+
+  it('of worker types has every option, with its default', () => {
+    const listed = options(ofTypes);
+    expect(new Set(listed.map(([name]) => name))).toEqual(new Set([...typeNames, ...retryNames]));
+
+    const { retry, ...resolved } = resolveTypeOptions('any', {}, resolveProcessOptions());
+    const retryOptions = Object.entries(retry).map(([name, value]) => [`retry.${name}`, value] as const);
+    const defaults = new Map<string, unknown>([...Object.entries(resolved), ...retryOptions]);
+    const inWords = new Map<string, unknown>([
+      ['the formula above', thresholdScaling],
+      ['`maxConcurrency`', resolved.maxConcurrency],
+      ['all', retry.retryable],
+    ]);
+    for (const [name, said] of listed) {
+      expect([name, inWords.get(said) ?? numberOf(said)]).toEqual([name, defaults.get(name)]);
+    }
+    expect(retry.retryable(new Error('any'))).toBe(true);
+  });
+
+  it('of the module has every option, with its default', () => {
+    const listed = options(ofModule);
+    const ofProcess = processNames.filter((name) => !typeNames.includes(name) && name !== 'retry');
+    // The module starts its workers itself.
+    const expected = [
+      ...ofProcess.filter((name) => name !== 'autoStart'),
+      ...Object.keys(splitOptions({}).own),
+    ];
+    expect(new Set(listed.map(([name]) => name))).toEqual(new Set(expected));
+
+    const defaults = new Map<string, unknown>(Object.entries(resolveProcessOptions()));
+    for (const [name, said] of listed.filter(([, text]) => /^(\d[\d,]*|true|false)$/.test(text))) {
+      // What is the module's own is not resolved but by the code that uses it.
+      if (!defaults.has(name)) continue;
+      expect([name, said.replaceAll(',', '')]).toEqual([name, String(defaults.get(name))]);
+    }
+    expect(README).toMatch(/`autoStart`\n?\s?\(default true\)/);
+    for (const name of Object.keys(cursorJobSettingRules)) expect(README).toContain(`\`${name}\``);
+  });
+});
+
+describe('what the README says of the service', () => {
+  it('is what its data has', async () => {
+    const { rows, badRows } = generateUserFile().expectation;
+    const quotes = (await readQuoteFiles()).length;
+    const prose = README.replace(/\s+/g, ' ');
+    expect(prose).toContain(`${rows.toLocaleString('en-US')} users from a CSV file`);
+    expect(prose).toContain(`${quotes.toLocaleString('en-US')} real share prices`);
+    expect(prose).toContain(`${loadWebhookPayloads().length} real GitHub webhooks`);
+    expect(prose).toContain(`The ${badRows} dead letters are the bad rows of the file`);
+  });
+
+  it('looks like its summary', () => {
+    const [, table] = blocks('README.md', '') as [string, string];
+    const sections = table
+      .split('\n')
+      .slice(2, 5)
+      .map((line) => {
+        const [workerType = '', ...cells] = line.split(/ {2,}/);
+        const [items = 0, completed = 0, failed = 0, deadLetters = 0, itemsPerSecond = 0] = cells.map(
+          (cell) => Number(cell.replaceAll(',', '')),
+        );
+        return { workerType, items, completed, failed, deadLetters, itemsPerSecond, reasons: [] };
+      });
+    const stored = { users: 0, duplicateUsers: 0, prices: 0, symbols: 0, webhooks: 0, repositories: 0 };
+    expect(renderSummary({ started: '', durationMs: 0, sections, workersOverTime: [], stored })).toContain(
+      table,
+    );
+  });
+
+  it('links to what is there', () => {
+    for (const page of PAGES) {
+      for (const [, target] of textOf(page).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)) {
+        expect([page, target, existsSync(path.join(ROOT, path.dirname(page), target!))]).toEqual([
+          page,
+          target,
+          true,
+        ]);
+      }
+    }
+  });
+});

@@ -1,0 +1,288 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { ClientProxyFactory, Transport } from '@nestjs/microservices';
+import { Redis } from 'ioredis';
+import { once } from 'node:events';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import path from 'node:path';
+import { Client } from 'pg';
+import { lastValueFrom } from 'rxjs';
+import { WEBHOOK_PATTERN } from '../../../src/service/activity/webhook-feed.js';
+import { loadWebhookPayloads } from '../../../src/service/activity/webhook-payloads.js';
+import type { RunSummary } from '../../../src/service/display/run-summary.js';
+import { renderSummary } from '../../../src/service/display/render-summary.js';
+import { runCommand } from '../../../src/service/embedded-postgres/run-command.js';
+import { readQuoteFiles } from '../../../src/service/quotes/quote-files.js';
+import { generateUserFile } from '../../../src/service/users/user-file.js';
+import { buildPackage, type BuiltPackage, type BuiltProgram } from '../../support/built-package.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { freePort } from '../../support/free-port.js';
+import { createRedisNamespace } from '../../support/redis.js';
+import { until } from '../../support/until.js';
+import { startTestService } from './running-service.js';
+
+jest.setTimeout(30_000);
+
+const GONE_LIMIT_MS = 20_000;
+
+const { expectation } = generateUserFile();
+let build: BuiltPackage;
+
+beforeAll(async () => {
+  build = await buildPackage();
+});
+
+afterAll(() => build.remove());
+
+const databases: TestDatabase[] = [];
+
+afterEach(async () => {
+  await Promise.all(databases.splice(0).map((database) => database.drop()));
+});
+
+async function databaseUrl(): Promise<string> {
+  const database = await createTestDatabase();
+  databases.push(database);
+  return database.url;
+}
+
+async function query<Row extends object>(url: string, sql: string): Promise<Row[]> {
+  const client = new Client(url);
+  await client.connect();
+  try {
+    return (await client.query<Row>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** What still runs or lies about of databases that services have started. */
+async function leftovers(): Promise<string[]> {
+  const processes = (await runCommand('ps', ['-A', '-ww', '-o', 'args='])).output.split('\n');
+  const files = await readdir(build.folder);
+  return [
+    ...processes.filter((line) => line.includes(build.folder)),
+    ...files.filter((file) => file.startsWith('embedded-postgres-')),
+  ];
+}
+
+const noLeftovers = () => until(leftovers, (left) => left.length === 0, GONE_LIMIT_MS);
+
+/** Starts the service as `npm start` does, with the variables of `env` only. */
+const start = (args: readonly string[], env?: Readonly<Record<string, string>>): BuiltProgram =>
+  build.start('dist/service/main.js', args, env);
+
+const endOf = (...input: Parameters<typeof start>) => start(...input).ended;
+
+describe('npm start -- --once --json FILE', () => {
+  it('starts a Postgres, runs the main job, writes the summary, and leaves nothing behind', async () => {
+    const { code, output, errors } = await endOf(['--once', '--json', 'summary.json']);
+
+    expect([code, errors]).toEqual([0, '']);
+    const summary = JSON.parse(await readFile(path.join(build.folder, 'summary.json'), 'utf8')) as RunSummary;
+    const { rows, badRows, uniqueUsers, duplicates } = expectation;
+    const quotes = (await readQuoteFiles()).length;
+    const webhooks = loadWebhookPayloads().length;
+    expect(
+      summary.sections.map(({ workerType, items, completed, deadLetters }) => [
+        workerType,
+        items,
+        completed,
+        deadLetters,
+      ]),
+    ).toEqual([
+      ['user-processing', rows, rows - badRows, badRows],
+      ['financial-data', quotes, quotes, 0],
+      ['message-processing', webhooks, webhooks, 0],
+    ]);
+    expect(summary.stored).toMatchObject({
+      users: uniqueUsers,
+      duplicateUsers: duplicates,
+      prices: quotes,
+      webhooks,
+    });
+    expect(output).toContain(renderSummary(summary));
+    expect(await noLeftovers()).toEqual([]);
+  });
+});
+
+describe('a start that cannot be', () => {
+  it('names all that is wrong on the command line, in the environment and in .env', async () => {
+    const file = path.join(build.folder, '.env');
+    await writeFile(file, 'PORT=eighty\n');
+    const { code, output, errors } = await endOf(['--twice'], {
+      LOG_LEVEL: 'loud',
+      DATABASE_URL: 'mysql://ada:s3cret@host/db',
+    });
+    await rm(file);
+    expect([code, output]).toEqual([1, '']);
+    expect(errors).toContain("Unknown option '--twice'");
+    expect(errors).toContain('PORT: expected a whole number from 0 to 65535, got "eighty"');
+    expect(errors).toContain('LOG_LEVEL: expected one of');
+    expect(errors).toContain('DATABASE_URL: expected a URL that begins with postgres://');
+    expect(errors).not.toMatch(/s3cret|^ +at /m);
+  });
+
+  it('names files that cannot be written, before anything is started', async () => {
+    const { code, output, errors } = await endOf(['--json', 'no/summary.json'], {
+      LOG_FILE: 'no/service.log',
+    });
+    expect([code, output]).toEqual([1, '']);
+    const expected = 'expected a file that can be written, got ENOENT: no such file or directory, open';
+    expect(errors).toBe(`\nLOG_FILE: ${expected} 'no/service.log'\n--json: ${expected} 'no/summary.json'\n`);
+  });
+
+  it('names the port that is in use', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { code, errors } = await endOf([], { DATABASE_URL: await databaseUrl(), PORT: String(port) });
+    server.close();
+    expect([code, errors]).toEqual([1, `\nPort ${port} (PORT) is in use\n`]);
+  });
+
+  it('names the Postgres that is not there', async () => {
+    const port = await freePort();
+    const { code, output, errors } = await endOf([], {
+      DATABASE_URL: `postgres://ada:s3cret@127.0.0.1:${port}/x`,
+    });
+    expect([code, output]).toEqual([1, '']);
+    expect(errors).toBe(
+      `\nThe database (DATABASE_URL) could not be opened\n  because: Nothing listens at 127.0.0.1:${port}\n`,
+    );
+  });
+
+  it('names the Redis that is not there', async () => {
+    const port = await freePort();
+    const env = { DATABASE_URL: await databaseUrl(), REDIS_URL: `redis://:s3cret@127.0.0.1:${port}` };
+    const { code, errors } = await endOf([], env);
+    expect(code).toBe(1);
+    expect(errors).toContain('Redis (REDIS_URL) could not be reached\n  because: ');
+    expect(errors).toContain(`redis://127.0.0.1:${port}: connect ECONNREFUSED`);
+    expect(errors).not.toMatch(/s3cret|^ +at /m);
+  });
+});
+
+describe('without --once', () => {
+  it('two services run at once, stay up on ports of their own, and end at a signal with their databases', async () => {
+    const programs = [start([]), start([])];
+    const urls = await Promise.all(
+      programs.map(async (program) => (await program.printed(/The service stays up at (\S+);/))[1]!),
+    );
+    expect(new Set(urls).size).toBe(2);
+    for (const url of urls) expect((await fetch(`${url}/status`)).status).toBe(200);
+    expect(await leftovers()).not.toEqual([]);
+
+    programs[0]!.signal('SIGINT');
+    programs[1]!.signal('SIGTERM');
+    const ends = await Promise.all(programs.map(({ ended }) => ended));
+    expect(ends.map(({ signal, errors }) => [signal, errors])).toEqual([
+      ['SIGINT', ''],
+      ['SIGTERM', ''],
+    ]);
+    expect(await noLeftovers()).toEqual([]);
+  });
+
+  it('a signal while the service is starting ends it, and its database', async () => {
+    const program = start([]);
+    await program.printed(/Starting a Postgres/);
+    program.signal('SIGINT');
+    expect(await program.ended).toMatchObject({ signal: 'SIGINT', errors: '' });
+    expect(await noLeftovers()).toEqual([]);
+  });
+
+  it('a signal at the beginning of the run ends it without a word of failure', async () => {
+    const program = start(['--once'], { PORT: '0', DATABASE_URL: await databaseUrl() });
+    await program.printed(/Service at/);
+    program.signal('SIGINT');
+    const { signal, output, errors } = await program.ended;
+    expect([signal, errors]).toEqual(['SIGINT', '']);
+    expect(output).not.toMatch(/Run of|stays up/);
+  });
+
+  it('a signal in the middle of the run leaves nothing half done, and the next service does the rest', async () => {
+    const url = await databaseUrl();
+    const program = start([], { PORT: '0', DATABASE_URL: url });
+    await program.printed(/user-processing +\d+ %/);
+    program.signal('SIGTERM');
+    const { signal, output, errors } = await program.ended;
+    expect([signal, errors]).toEqual(['SIGTERM', '']);
+    expect(output).not.toMatch(/Run of|stays up/);
+
+    const [upload] = await query<{ id: string; status: string; done: number; failed: number }>(
+      url,
+      'SELECT id, status, done, failed FROM worker_uploads',
+    );
+    const [rows] = await query<Record<'pending' | 'done' | 'failed' | 'emails', number>>(
+      url,
+      `SELECT count(*) FILTER (WHERE state = 'pending')::int AS pending,
+              count(*) FILTER (WHERE state = 'done')::int AS done,
+              count(*) FILTER (WHERE state = 'failed')::int AS failed,
+              (count(DISTINCT lower(trim(payload->'cells'->>'email'))) FILTER (WHERE state = 'done'))::int AS emails
+       FROM worker_upload_rows`,
+    );
+    const [{ users } = { users: 0 }] = await query<{ users: number }>(
+      url,
+      'SELECT count(*)::int AS users FROM users',
+    );
+    expect(upload).toMatchObject({ status: 'processing', done: rows!.done, failed: rows!.failed });
+    expect(rows!.done).toBeGreaterThan(0);
+    expect(rows!.pending).toBeGreaterThan(0);
+    expect(users).toBe(rows!.emails);
+
+    const next = await startTestService(url);
+    const ended = next.next('uploadEnded');
+    await next.post(`/uploads/${upload!.id}/process`);
+    expect(await ended).toMatchObject({ status: 'completed-with-failures', rows: rows!.pending });
+    expect((await next.get(`/uploads/${upload!.id}`)).body).toMatchObject({
+      done: expectation.rows - expectation.badRows,
+      failed: expectation.badRows,
+    });
+    await next.app.close();
+    expect(await query(url, 'SELECT count(*)::int FROM users')).toEqual([{ count: expectation.uniqueUsers }]);
+  });
+});
+
+describe('with REDIS_URL', () => {
+  it('checkpoints lie in Redis, and webhooks come from other processes', async () => {
+    const redis = await createRedisNamespace();
+    const cache = new Redis(redis.url, { lazyConnect: true });
+    const monitor = await cache.monitor();
+    const checkpoints: string[] = [];
+    monitor.on('monitor', (_time: string, [command, key]: string[]) => {
+      if (key === 'worker:cursor:daily-quotes') checkpoints.push(command!.toLowerCase());
+    });
+    // Where a former run was interrupted.
+    const last = '2015-01-02 SPX';
+    await cache.set('worker:cursor:daily-quotes', JSON.stringify(Buffer.from(last).toString('base64url')));
+
+    const url = await databaseUrl();
+    const program = start([], { PORT: '0', DATABASE_URL: url, REDIS_URL: redis.url });
+    const [, serviceUrl] = await program.printed(/The service stays up at (\S+);/);
+    const rest = (await readQuoteFiles()).filter(({ date, symbol }) => `${date} ${symbol}` > last);
+    expect(await query(url, 'SELECT count(*)::int FROM prices')).toEqual([{ count: rest.length }]);
+    expect(checkpoints.slice(1)).toEqual(['get', ...Array(Math.floor(rest.length / 500)).fill('set'), 'del']);
+    expect(await cache.exists('worker:cursor:daily-quotes')).toBe(0);
+
+    const { hostname, port } = new URL(redis.url);
+    const options = { host: hostname, port: Number(port) };
+    const client = ClientProxyFactory.create({ transport: Transport.REDIS, options });
+    const message = { event: 'star', payload: { repository: { full_name: 'a/b' } } };
+    const receipt = await lastValueFrom(client.send<object>(WEBHOOK_PATTERN, message));
+    expect(receipt).toMatchObject({ items: 1, done: 1, failed: 0 });
+    await client.close();
+    expect(await (await fetch(`${serviceUrl}/activity`)).json()).toContainEqual({
+      repository: 'a/b',
+      event: 'star',
+      count: 1,
+    });
+
+    program.signal('SIGTERM');
+    const { signal, output, errors } = await program.ended;
+    expect([signal, errors]).toEqual(['SIGTERM', '']);
+    expect(output).toContain(`messages Redis at ${hostname}:${port}\n`);
+    monitor.disconnect();
+    await cache.quit();
+    await redis.close();
+  });
+});
