@@ -32,6 +32,8 @@ export interface WorkerSource {
 
 /** What a share asks of its pool. */
 export interface PoolOfShares {
+  /** Runs `act` outside whatever asynchronous context it is called in. */
+  detached<Result>(act: () => Result): Result;
   /** Whether one more worker may live. */
   hasRoom(): boolean;
   /** A worker is gone, or wants to be replaced. */
@@ -193,7 +195,11 @@ export class PoolShare implements RunnerHome {
       this.source.mode === 'batch' ? new BatchRunner(this.setting) : new ItemRunner(this.setting);
     this.runners.add(runner);
     this.active++;
-    void runner.live(this.source.create).then((failure) => this.gone(runner, failure));
+    void this.pool.detached(() => this.live(runner));
+  }
+
+  private async live(runner: Runner): Promise<void> {
+    this.gone(runner, await runner.live(this.source.create));
   }
 
   private gone(runner: Runner, failure: { during: 'start' | 'stop'; error: Error } | undefined): void {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock, Timer } from './clock.js';
 import { JobCancelledError, ShutdownError } from './errors.js';
 import type { EventChannel, ScaleReason } from './events.js';
@@ -18,6 +19,11 @@ const TURN_MS = 50;
  * of a type. Shares grow and shrink with the queues, and take from one another when there are not enough slots.
  */
 export class WorkerPool implements PoolOfShares {
+  /**
+   * Workers outlive the request or the message whose item started them. Without this, they would carry its
+   * AsyncLocalStorage along, and log under its id for ever.
+   */
+  readonly detached: <Result>(act: () => Result) => Result = AsyncLocalStorage.snapshot();
   /** In the order of their turns, which matters only when there are more hungry types than slots. */
   private readonly shares: PoolShare[] = [];
   private readonly byType = new Map<string, PoolShare>();
@@ -180,7 +186,7 @@ export class WorkerPool implements PoolOfShares {
     this.reviewPending = true;
     queueMicrotask(() => {
       this.reviewPending = false;
-      this.review();
+      this.detached(() => this.review());
     });
   }
 
@@ -224,7 +230,8 @@ export class WorkerPool implements PoolOfShares {
     const hasWork = this.shares.some(({ workload }) => workload.depth > 0);
     const lacksWorkers = this.shares.some((share) => share.active < share.target);
     if (this.state !== 'open' || (!hasWork && !lacksWorkers && this.workerCount() === 0)) return;
-    this.reviewTimer = this.clock.setTimer(() => this.review(), this.outnumbered ? TURN_MS : REVIEW_MS);
+    const review = () => this.detached(() => this.review());
+    this.reviewTimer = this.clock.setTimer(review, this.outnumbered ? TURN_MS : REVIEW_MS);
     // Idle workers alone are no reason to keep a process alive.
     this.reviewTimer.keepAlive(hasWork);
   }

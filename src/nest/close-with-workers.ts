@@ -1,5 +1,6 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { JobProcess } from '../job-process.js';
+import { WorkerLifecycle } from './worker-lifecycle.js';
 
 /**
  * Takes the place of `app.enableShutdownHooks()`: on a signal, the work is finished first and the application is closed
@@ -15,10 +16,14 @@ export function closeWithWorkers(
 ): void {
   const jobs = app.get(JobProcess);
   const close = (signal: NodeJS.Signals) => {
-    for (const other of signals) process.off(other, close);
+    stopListening();
     void endBySignal(app, jobs, signal);
   };
+  const stopListening = () => {
+    for (const signal of signals) process.off(signal, close);
+  };
   for (const signal of signals) process.on(signal, close);
+  app.get(WorkerLifecycle).onceClosed(stopListening);
 }
 
 async function endBySignal(

@@ -30,6 +30,7 @@ export class WorkerLifecycle
   implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
   private reportTimer: NodeJS.Timeout | undefined = undefined;
+  private readonly closedCallbacks: (() => void)[] = [];
 
   constructor(
     private readonly moduleRef: ModuleRef,
@@ -67,6 +68,12 @@ export class WorkerLifecycle
 
   async onApplicationShutdown(): Promise<void> {
     await this.jobs.cursorCache.close();
+    for (const callback of this.closedCallbacks.splice(0)) callback();
+  }
+
+  /** Calls `callback` when the application has closed what the module holds. */
+  onceClosed(callback: () => void): void {
+    this.closedCallbacks.push(callback);
   }
 
   /** A misspelt name in the options would set nothing, and nobody would notice. */

@@ -14,6 +14,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { lastValueFrom } from 'rxjs';
 import { DataSource } from 'typeorm';
 import {
+  closeWithWorkers,
   JobProcess,
   MessageJob,
   Worker,
@@ -214,6 +215,15 @@ describe('closeWithWorkers', () => {
     expect(await program.nextLine()).toBe('item 1 hangs');
     program.signalGroup('SIGINT');
     expect(await program.ended).toEqual({ code: null, signal: 'SIGINT' });
+  });
+
+  test('listens for signals no longer when the application was closed without one', async () => {
+    const before = process.listenerCount('SIGTERM');
+    const app = await startApplication({ imports: [workers()] });
+    closeWithWorkers(app, { signals: ['SIGTERM'] });
+    expect(process.listenerCount('SIGTERM')).toBe(before + 1);
+    await app.close();
+    expect(process.listenerCount('SIGTERM')).toBe(before);
   });
 
   test('is needed for that: with enableShutdownHooks such a connection is gone first', async () => {

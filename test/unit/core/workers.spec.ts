@@ -1,4 +1,5 @@
 /* oxlint-disable unicorn/no-thenable -- a worker may come by one */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import {
@@ -106,6 +107,25 @@ describe('a worker that does not start in time', () => {
     await process.clock.turn(3_000);
     expect(failed).toMatchObject([{ during: 'stop', error: { code: 'TIME_LIMIT' } }]);
     expect(process.pool.workerCount()).toBe(0);
+  });
+});
+
+describe('the asynchronous context', () => {
+  it('of who submits does not reach the workers and what the pool tells', async () => {
+    const requests = new AsyncLocalStorage<string>();
+    const process = start();
+    const seen: unknown[] = [];
+    process.on('scaled', () => seen.push(requests.getStore()));
+    process.register('type', {
+      processItem: () => seen.push(requests.getStore()),
+      maxConcurrency: 2,
+      scalingThreshold: 1,
+    });
+    await requests.run('request', () => process.distributeWork('type', [1, 2, 3]));
+    await process.clock.turn(200);
+    await process.waitForCompletion();
+    expect(seen.length).toBeGreaterThan(3);
+    expect(new Set(seen)).toEqual(new Set([undefined]));
   });
 });
 
