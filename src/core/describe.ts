@@ -1,6 +1,6 @@
 /** Says what came in place of what was expected, short enough for a message. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(shorten(value));
+  if (typeof value === 'string') return quote(shorten(value));
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return value.name === '' ? 'a function' : `the function ${value.name}`;
   if (typeof value === 'symbol') return value.toString();
@@ -22,4 +22,11 @@ function describeObject(value: object): string {
 
 function shorten(text: string): string {
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+}
+
+/** JSON leaves some control characters as they are, which would act on the terminal that shows the message. */
+function quote(text: string): string {
+  return JSON.stringify(text).replace(/\p{Cc}/gu, (control) => {
+    return `\\u${control.codePointAt(0)!.toString(16).padStart(4, '0')}`;
+  });
 }

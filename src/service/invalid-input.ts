@@ -22,7 +22,7 @@ export class InvalidInputError extends Error {
 export function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
-  if (typeof value === 'string') return value.trim() === '' ? 'nothing' : JSON.stringify(beginningOf(value));
+  if (typeof value === 'string') return value.trim() === '' ? 'nothing' : quote(beginningOf(value));
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
@@ -32,4 +32,11 @@ export function describeValue(value: unknown): string {
 function beginningOf(text: string): string {
   const beginning = /^[^]{0,80}/u.exec(text)?.[0] ?? '';
   return beginning === text ? text : `${beginning}…`;
+}
+
+/** JSON leaves some control characters as they are; a person could not see them, and Postgres would refuse some. */
+function quote(text: string): string {
+  return JSON.stringify(text).replace(/\p{Cc}/gu, (control) => {
+    return `\\u${control.codePointAt(0)!.toString(16).padStart(4, '0')}`;
+  });
 }

@@ -320,6 +320,7 @@ describe('the public names', () => {
       'SubmitOptions',
       'Subscribe',
       'Timer',
+      'ToItems',
       'Trigger',
       'TriggerCause',
       'TypePerformance',

@@ -303,6 +303,12 @@ describe('toError', () => {
   });
 });
 
+describe('a value in a message', () => {
+  it('shows control characters in place of sending them to the terminal', () => {
+    expect(describeValue('\u009b31m\u007f\n')).toBe(String.raw`"\u009b31m\u007f\n"`);
+  });
+});
+
 describe('errors', () => {
   it('carry a stable code, their own name and what they are about', () => {
     const full = new QueueFullError('mail', '2 producers wait');

@@ -263,7 +263,16 @@ describe('normaliseUser', () => {
   it('ends with a user or an InvalidUserError, whatever the cells hold', () => {
     const cell = fc.oneof(
       fc.string({ unit: 'binary' }),
-      fc.constantFrom(...Object.values(ADA), '\ud800', '__proto__', '9999-99-99', 'T', '+'),
+      fc.constantFrom(
+        ...Object.values(ADA),
+        '\ud800',
+        '\u007f',
+        '\u009b31m',
+        '__proto__',
+        '9999-99-99',
+        'T',
+        '+',
+      ),
     );
     fc.assert(
       fc.property(fc.record(Object.fromEntries(USER_COLUMNS.map((name) => [name, cell]))), (cells) => {
