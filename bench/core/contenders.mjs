@@ -51,7 +51,7 @@ export const contenders = {
   'ours, awaited call an item': ({ one }) => {
     const contender = ours({ processItem: one });
     const pushAll = async (items) => {
-      for (const item of items) await contender.process.distributeWork(TYPE, item);
+      for (let i = 0; i < items.length; i++) await contender.process.distributeWork(TYPE, items[i]);
     };
     return { ...contender, pushAll };
   },
@@ -132,9 +132,9 @@ export const contenders = {
   'bare loop': ({ one, isAsync }) => ({
     push: (item) => one(item),
     pushAll: async (items) => {
-      for (const item of items) {
-        if (isAsync) await one(item);
-        else one(item);
+      for (let i = 0; i < items.length; i++) {
+        if (isAsync) await one(items[i]);
+        else one(items[i]);
       }
     },
     pause: ignore,
