@@ -19,10 +19,12 @@ const GONE_LIMIT_MS = 20_000;
 
 const servers: EmbeddedPostgres[] = [];
 const programs: TypescriptProgram[] = [];
+const directories: string[] = [];
 
 afterEach(async () => {
   await Promise.all(programs.splice(0).map((program) => program.kill()));
   await Promise.all(servers.splice(0).map((server) => server.stop()));
+  for (const directory of directories.splice(0)) await rm(directory, { recursive: true, force: true });
 });
 
 describe('a temporary server', () => {
@@ -102,10 +104,9 @@ describe('a server with a directory', () => {
 
   beforeEach(async () => {
     directory = await mkdtemp(path.join(tmpdir(), 'embedded-postgres-spec-'));
+    directories.push(directory);
     await chmod(directory, 0o755);
   });
-
-  afterEach(() => rm(directory, { recursive: true, force: true }));
 
   test('keeps its rows, after an orderly stop and after a kill -9', async () => {
     const first = await start(directory);

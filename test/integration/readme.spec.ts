@@ -22,8 +22,11 @@ import { readQuoteFiles } from '../../src/service/quotes/quote-files.js';
 import { generateUserFile } from '../../src/service/users/user-file.js';
 import { buildPackage, type BuiltPackage } from '../support/built-package.js';
 import { freePort } from '../support/free-port.js';
+import { until } from '../support/until.js';
 
 jest.setTimeout(60_000);
+
+const LISTEN_LIMIT_MS = 20_000;
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PAGES = ['README.md', 'docs/architecture.md', 'CONTRIBUTING.md'];
@@ -38,6 +41,11 @@ interface Manifest {
 }
 
 const manifest = JSON.parse(textOf('package.json')) as Manifest;
+
+/** Asks the README's application to refresh somebody; undefined while it does not listen. */
+function refresh(): Promise<Response | undefined> {
+  return fetch(`http://127.0.0.1:${port}/users/ada/refresh`, { method: 'POST' }).catch(() => undefined);
+}
 
 /** The code blocks of a language, in the order of the text. */
 function blocks(page: string, language: string): string[] {
@@ -137,7 +145,8 @@ describe('the TypeScript of the README', () => {
   it('serves with Nest, and ends at a signal', async () => {
     const program = built.start('readme/main-here.js');
     await program.printed(/successfully started/);
-    const response = await fetch(`http://127.0.0.1:${port}/users/ada/refresh`, { method: 'POST' });
+    // Nest says so before it listens.
+    const response = (await until(refresh, (answer) => answer !== undefined, LISTEN_LIMIT_MS))!;
     const said = /return job\.completed; \/\/ \{ (.*), … \}/.exec(appModule)![1]!.split(', ');
     const answer = (await response.json()) as Record<string, unknown>;
     expect(Object.keys(answer)).toEqual(expect.arrayContaining(said));
