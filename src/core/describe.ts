@@ -2,22 +2,35 @@
 export function describe(value: unknown): string {
   if (typeof value === 'string') return quote(shorten(value));
   if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'function') return value.name === '' ? 'a function' : `the function ${value.name}`;
   if (typeof value === 'symbol') return value.toString();
-  if (typeof value === 'object' && value !== null) return describeObject(value);
+  if (typeof value === 'function') return guarded(value, 'a function', describeFunction);
+  if (typeof value === 'object' && value !== null) return guarded(value, 'an object', describeObject);
   return String(value);
 }
 
 /** A proxy or a getter may throw at any look; the message matters more. */
-function describeObject(value: object): string {
+function guarded<Value extends object>(
+  value: Value,
+  otherwise: string,
+  look: (value: Value) => string,
+): string {
   try {
-    if (Array.isArray(value)) return `an array of ${value.length}`;
-    const name: unknown = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)
-      ?.constructor?.name;
-    return typeof name === 'string' && name !== '' && name !== 'Object' ? `a ${name}` : 'an object';
+    return look(value);
   } catch {
-    return 'an object';
+    return otherwise;
   }
+}
+
+function describeFunction(value: object): string {
+  const { name } = value as { name: unknown };
+  return typeof name === 'string' && name !== '' ? `the function ${name}` : 'a function';
+}
+
+function describeObject(value: object): string {
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  const name: unknown = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)
+    ?.constructor?.name;
+  return typeof name === 'string' && name !== '' && name !== 'Object' ? `a ${name}` : 'an object';
 }
 
 function shorten(text: string): string {

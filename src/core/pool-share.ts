@@ -143,7 +143,7 @@ export class PoolShare implements RunnerHome {
   /** Asks the workload to be told at the next multiple of the threshold, either way. */
   watchDepth(): void {
     const { depth, options } = this.workload;
-    const { scalingThreshold: threshold, scalingPolicy, maxConcurrency } = options;
+    const { scalingThreshold: threshold, scalingPolicy, maxConcurrency, minWorkers } = options;
     if (depth === 0) {
       this.workload.watchDepth(0, 0);
     } else if (scalingPolicy === thresholdScaling) {
@@ -151,9 +151,10 @@ export class PoolShare implements RunnerHome {
       // that is lower, and from then on those above the peak. Asking at the multiples between would change nothing.
       const { workers, fewerSinceMs, peak } = this.scale;
       const isFewer = fewerSinceMs !== undefined;
+      const isLeast = workers <= Math.max(1, minWorkers);
       const heeded = isFewer ? peak : workers;
       const highest = heeded >= maxConcurrency ? Infinity : (heeded + 1) * threshold - 1;
-      this.workload.watchDepth(isFewer ? 0 : workers * threshold, highest);
+      this.workload.watchDepth(isFewer || isLeast ? 0 : workers * threshold, highest);
     } else {
       const multiple = Math.floor(depth / threshold);
       this.workload.watchDepth(multiple * threshold, (multiple + 1) * threshold - 1);

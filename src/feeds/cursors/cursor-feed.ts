@@ -101,11 +101,6 @@ export class CursorFeed {
     });
   }
 
-  /** The run of the job that is under way. */
-  running(name: string): CursorRun | undefined {
-    return this.runs.get(name);
-  }
-
   /** Stops reading in all runs; the pages that are worked on may end. Resolves when they have. */
   async interruptAll(): Promise<void> {
     const runs = [...this.runs.values()];

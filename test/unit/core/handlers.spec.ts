@@ -561,6 +561,21 @@ async function withDead(payloads: string[], options: WorkerProcessOptionsInput =
   return { process, job, attempts, mend: () => (isBroken = false) };
 }
 
+describe('a handler that throws a function whose name is no text', () => {
+  it('fails its attempt, and its worker goes on', async () => {
+    const process = start({ maxConcurrency: 1, retry: { limit: 0 } });
+    const unnamed = Object.defineProperty(() => undefined, 'name', { value: Symbol('not a text') });
+    process.register('type', {
+      processItem: (payload: number) => {
+        if (payload === 0) throw unnamed as unknown as Error;
+      },
+    });
+    const job = await process.distributeWork('type', [0, 1, 2]);
+    await process.clock.turn(10);
+    expect(await job.completed).toMatchObject({ done: 2, failed: 1 });
+  });
+});
+
 describe('dead letters', () => {
   it('are listed oldest first, a page at a time, and frozen', async () => {
     const { process, job } = await withDead(['a', 'b', 'c', 'd', 'e']);

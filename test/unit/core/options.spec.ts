@@ -304,6 +304,16 @@ describe('toError', () => {
 });
 
 describe('a value in a message', () => {
+  it('is named even when it is a function that can not be looked at', () => {
+    const hostile = new Proxy(() => undefined, {
+      get: () => {
+        throw new Error('no');
+      },
+    });
+    const unnamed = Object.defineProperty(() => undefined, 'name', { value: Symbol('not a text') });
+    expect([describeValue(hostile), describeValue(unnamed)]).toEqual(['a function', 'a function']);
+  });
+
   it('shows control characters in place of sending them to the terminal', () => {
     expect(describeValue('\u009b31m\u007f\n')).toBe(String.raw`"\u009b31m\u007f\n"`);
   });

@@ -1,6 +1,6 @@
 /* oxlint-disable unicorn/no-thenable -- a worker may come by one */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import * as fc from 'fast-check';
 import {
   DuplicateWorkerTypeError,
@@ -458,6 +458,24 @@ describe('scaling', () => {
     expect(asked).toEqual([20]);
     await gates.drain();
   });
+
+  it.each([{ minWorkers: 0 }, { minWorkers: 3 }])(
+    'is not reviewed at each item below the threshold, where the formula can not give less: %o',
+    async ({ minWorkers }) => {
+      const process = start({ maxConcurrency: 4, scalingThreshold: 10, minWorkers });
+      const review = jest.spyOn(process.pool, 'review');
+      let left = 1_000;
+      process.register('type', {
+        processItem: async () => {
+          if (left-- > 0) process.offer('type', 0);
+        },
+      });
+      for (let i = 0; i < 5; i++) process.offer('type', i);
+      await process.clock.turn(0);
+      expect(process.counts().completed).toBe(1_005);
+      expect(review.mock.calls.length).toBeLessThan(20);
+    },
+  );
 
   it('follows the formula up at once and down after the delay, and tells so with the reason', async () => {
     const process = start({
