@@ -11,7 +11,14 @@ import { rateText, renderTable } from './harness/table.mjs';
 import { checkTargets, renderTargets } from './harness/targets.mjs';
 
 const DEFAULT_RUNS = 7;
-const SHAPES = ['flood · async', 'flood · sync', 'steady · async', 'steady · sync', 'drain · async'];
+const SHAPES = [
+  'flood · async',
+  'flood · sync',
+  'steady · async',
+  'steady · sync',
+  'ring · async',
+  'drain · async',
+];
 
 if (!existsSync('dist/index.js')) throw new Error('dist/ is missing: npm run build');
 const options = readBenchOptions('bench:core', DEFAULT_RUNS);

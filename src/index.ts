@@ -1,9 +1,10 @@
 // The public names, in the order of the flow.
 
 // Work in
-export { WorkerProcess, type SubmitOptions } from './core/worker-process.js';
+export { WorkerProcess } from './core/worker-process.js';
+export type { JobObserver, SubmitOptions } from './core/submit-options.js';
 export type { Source } from './core/sources.js';
-export { Job, type JobObserver, type JobProgress, type JobResult, type JobStatus } from './core/job.js';
+export { Job, type JobProgress, type JobResult, type JobStatus } from './core/job.js';
 
 // Workers
 export { Worker } from './core/worker.js';
@@ -57,7 +58,8 @@ export type {
   Trigger,
   TriggerCause,
 } from './feeds/cursors/cursor-source.js';
-export { CursorRun, InvalidPageError, type CursorJobDefinition } from './feeds/cursors/cursor-run.js';
+export { CursorRun, FetchTimeLimitError, type CursorJobDefinition } from './feeds/cursors/cursor-run.js';
+export { InvalidPageError } from './feeds/cursors/checked-page.js';
 export { DuplicateCursorJobError, UnknownCursorJobError } from './feeds/cursors/cursor-feed.js';
 export { MemoryCursorCache, type CursorCache } from './feeds/cursors/cursor-cache.js';
 export {
@@ -70,7 +72,9 @@ export {
   UnknownUploadError,
   UploadNotReadyError,
   UploadRun,
+  type UploadRunProgress,
   type UploadRunResult,
+  type UploadRunStatus,
 } from './feeds/uploads/upload-run.js';
 export {
   NoUploadStoreError,

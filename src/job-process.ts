@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { WorkerProcessOptionsInput } from './core/options.js';
 import { toError } from './core/to-error.js';
+import { within } from './core/within.js';
 import { WorkerProcess } from './core/worker-process.js';
 import { MemoryCursorCache, type CursorCache } from './feeds/cursors/cursor-cache.js';
 import { CursorFeed } from './feeds/cursors/cursor-feed.js';
@@ -34,12 +35,13 @@ const WRITE_DOWN_MS = 5_000;
 
 /** What a job process is made of. */
 export interface JobProcessSetup {
+  /** Options of the worker process. Default: all as by default. */
   readonly process?: WorkerProcessOptionsInput;
   /** Where the checkpoints of cursor jobs are kept. Default: in memory. */
   readonly cursorCache?: CursorCache;
   /** Where uploads are kept. Without one, `processUserUpload` rejects. */
   readonly uploadStore?: UploadStore;
-  /** Rows of an upload that are worked on at a time. Default 1,000. */
+  /** Rows of an upload that are read and recorded at a time, 1 or more. Default 1,000. */
   readonly uploadPageSize?: number;
 }
 
@@ -67,6 +69,7 @@ export class JobProcess extends WorkerProcess {
       uploadStore &&
       new UploadFeed(this, uploadStore, uploadPageSize, {
         uploadEnded: (result) => this.events.emit('uploadEnded', result),
+        writeFailed: (error) => this.events.emit('callbackFailed', { event: 'observer', error }),
       });
   }
 
@@ -120,7 +123,8 @@ export class JobProcess extends WorkerProcess {
   /**
    * Resolves at the next trigger of a cursor job that starts a run.
    *
-   * @throws UnknownCursorJobError; rejects with the signal's reason when it aborts first
+   * @throws UnknownCursorJobError; ProcessClosedError when the process shuts down or has been closed; rejects with the
+   *   signal's reason when it aborts first
    */
   waitForTrigger(name: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Trigger> {
     return this.cursors.waitForTrigger(name, signal);
@@ -135,7 +139,8 @@ export class JobProcess extends WorkerProcess {
    * Works on the rows of an upload that have not ended; if that is going on already, nothing is started.
    *
    * @returns the run that is under way
-   * @throws UnknownUploadError, UploadNotReadyError, NoUploadStoreError, ProcessClosedError
+   * @throws UnknownUploadError, UploadNotReadyError, UnknownWorkerTypeError, NoUploadStoreError, ProcessClosedError; the
+   *   upload is left as it was then
    */
   async processUserUpload(uploadId: string): Promise<UploadRun> {
     this.refuseWhenClosed('processUserUpload()');
@@ -145,8 +150,8 @@ export class JobProcess extends WorkerProcess {
 
   /**
    * Stops the feeds, then ends the process as `WorkerProcess.shutdown` does, then lets the feeds write down what was
-   * done. A source or a store that does not answer is not waited for any longer than `shutdownTimeoutMs`, or 5 seconds
-   * after the items have ended.
+   * done. A source that does not answer is not waited for; a store, a cache, an `onRunCompleted` or an unsubscribing that
+   * does not is for `shutdownTimeoutMs`, or for 5 seconds after the items have ended if that is longer.
    */
   override shutdown(): Promise<void> {
     this.ended ??= this.endInOrder(super.shutdown());
@@ -158,7 +163,9 @@ export class JobProcess extends WorkerProcess {
     const deadlineMs = clock.now() + shutdownTimeoutMs;
     const feedsStopped = this.stopFeeds();
     await itemsEnded;
-    await this.within(Math.max(WRITE_DOWN_MS, deadlineMs - clock.now()), feedsStopped);
+    // Only now is it certain that no more outcomes come.
+    const writtenDown = feedsStopped.then(() => this.uploads?.lateOutcomesWritten());
+    await within(clock, Math.max(WRITE_DOWN_MS, deadlineMs - clock.now()), writtenDown);
   }
 
   private async stopFeeds(): Promise<void> {
@@ -171,7 +178,7 @@ export class JobProcess extends WorkerProcess {
     try {
       await subscription.close();
     } catch (error) {
-      this.events.emit('listenerFailed', { event: 'unsubscribe', error: toError(error) });
+      this.events.emit('callbackFailed', { event: 'unsubscribe', error: toError(error) });
     }
   }
 }

@@ -5,6 +5,7 @@ import DataLoader from 'dataloader';
 import fastq from 'fastq';
 import PQueue from 'p-queue';
 import { WorkerProcess } from '../../dist/index.js';
+import { startNestApplication } from './through-nest.mjs';
 
 export const CONCURRENCY = 10;
 const BATCH_SIZE = 100;
@@ -20,17 +21,23 @@ const ignore = () => undefined;
  * @property {() => void} resume
  */
 
-/** Our process as a service would have it: a time limit, three retries, dead letters, and somebody who listens. */
+/** As a service would have it: a time limit, three retries, dead letters, and somebody who listens. */
+const OUR_OPTIONS = {
+  maxConcurrency: CONCURRENCY,
+  maxQueueSize: 20_000_000,
+  timeoutMs: 30_000,
+  retry: { limit: 3, backoffMs: 10 },
+};
+
 function ours(definition) {
-  const process = new WorkerProcess({
-    maxConcurrency: CONCURRENCY,
-    maxQueueSize: 20_000_000,
-    timeoutMs: 30_000,
-    retry: { limit: 3, backoffMs: 10 },
-  });
+  const process = new WorkerProcess(OUR_OPTIONS);
   process.on('deadLetter', ignore);
   process.on('retry', ignore);
   process.register(TYPE, definition);
+  return faceOf(process);
+}
+
+function faceOf(process) {
   return {
     process,
     push: (item) => process.offer(TYPE, item),
@@ -39,7 +46,7 @@ function ours(definition) {
   };
 }
 
-/** @type {Record<string, (handler: { one: Function, many: Function, isAsync: boolean }) => Contender>} */
+/** @type {Record<string, (handler: { one: Function, many: Function, isAsync: boolean }) => Contender | Promise<Contender>>} */
 export const contenders = {
   'ours, offer': ({ one }) => ours({ processItem: one }),
 
@@ -54,6 +61,11 @@ export const contenders = {
       for (let i = 0; i < items.length; i++) await contender.process.distributeWork(TYPE, items[i]);
     };
     return { ...contender, pushAll };
+  },
+
+  'ours, through Nest': async ({ one }) => {
+    const process = await startNestApplication({ type: TYPE, options: OUR_OPTIONS, processItem: one });
+    return { ...faceOf(process), pushAll: (items) => process.distributeWork(TYPE, items) };
   },
 
   'ours, batches, offer': ({ many }) => ours({ processBatch: many, batchSize: BATCH_SIZE }),

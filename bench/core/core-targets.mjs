@@ -55,6 +55,13 @@ export function coreTargets(values, million) {
       7,
       10,
     ),
+    atLeast(
+      'through Nest / bare core, one bulk call',
+      'flood · async · ours, through Nest',
+      'flood · async · ours, one bulk call',
+      0.75,
+      1,
+    ),
     atMost('bytes kept a waiting item', 'memory · ours, offer', 'bytesPerItem', 16, 8),
     atMost(
       'longest stall outside collections, ms',

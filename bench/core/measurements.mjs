@@ -3,7 +3,7 @@ const PROGRAM = new URL('./measure.mjs', import.meta.url).pathname;
 
 const ONE_BY_ONE = ['fastq', 'fastq.promise', 'p-queue', 'async.queue'];
 const BATCHES = ['ours, batches, offer', 'ours, batches, one bulk call', 'async.cargoQueue', 'dataloader'];
-const OURS = ['ours, offer', 'ours, one bulk call', 'ours, awaited call an item'];
+const OURS = ['ours, offer', 'ours, one bulk call', 'ours, awaited call an item', 'ours, through Nest'];
 
 /** Peers that need minutes for a million items are given fewer; their rates fall with the number, so this is in their favour. */
 const SLOW = new Set(['fastq.promise', 'p-queue', 'dataloader']);
@@ -29,6 +29,7 @@ export function coreMeasurements({ quick }) {
     }),
     ...each(['ours, offer', ...ONE_BY_ONE], { shape: 'steady', isAsync: true, items: million }),
     ...each(['ours, offer', ...ONE_BY_ONE], { shape: 'steady', isAsync: false, items: million }),
+    ...each(['ours, offer', ...ONE_BY_ONE], { shape: 'ring', isAsync: true, items: million }),
     ...each(['ours, offer', ...ONE_BY_ONE], { shape: 'drain', isAsync: true, items: million }),
     ...each(['ours, offer', ...ONE_BY_ONE], { shape: 'memory', items: million }),
     ...each(['ours, offer', ...ONE_BY_ONE], { shape: 'paced', items: quick ? 1_000 : 30_000 }),

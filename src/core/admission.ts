@@ -23,15 +23,10 @@ export interface AdmittedQueue {
 /** Items that one producer may submit before the next has its turn. */
 const TURN = 1_024;
 
-/** How long a full queue may stand still before it is taken for a deadlock, in milliseconds. */
-const STANDSTILL_MS = 1_000;
+/** How long a full queue may stand still before somebody is told, in milliseconds. */
+const STANDSTILL_MS = 5_000;
 
-/**
- * Keeps a work queue within its bound: producers wait in line for room and are let in one after another.
- *
- * Handlers that submit to their own full type wait for room that only they could make. A full queue of which
- * nothing ended for a second, while items run, therefore admits up to a second bound, twice the first.
- */
+/** Keeps a work queue within its bound: producers wait in line for room and are let in one after another. */
 export class Admission {
   /** Producers that wait. A field, as it is read for each item that is taken. */
   waitingProducers = 0;
@@ -40,12 +35,14 @@ export class Admission {
   private turnLeft = TURN;
   private readonly lowWater: number;
   private watch: Timer | undefined = undefined;
+  private standstillTold = false;
 
   constructor(
     private readonly queue: AdmittedQueue,
     private readonly maxQueueSize: number,
     private readonly maxWaitingProducers: number,
     private readonly clock: Clock,
+    private readonly onStandstill: (forMs: number) => void,
   ) {
     // Letting in a few at each single item would make the producers' turns cost more than the items.
     this.lowWater = maxQueueSize - Math.min(TURN, Math.ceil(maxQueueSize / 2));
@@ -79,7 +76,7 @@ export class Admission {
   roomMade(): void {
     const { held, waiting } = this.queue;
     // A queue full of delayed items may never fall to the low water; its workers must not go hungry for that.
-    if (held <= this.lowWater || waiting === 0) this.letIn(this.maxQueueSize);
+    if (held <= this.lowWater || waiting === 0) this.letIn();
   }
 
   /** Turns everybody away. */
@@ -88,9 +85,9 @@ export class Admission {
     this.lineChanged();
   }
 
-  private letIn(bound: number): void {
+  private letIn(): void {
     while (this.line.length > 0) {
-      const room = bound - this.queue.held;
+      const room = this.maxQueueSize - this.queue.held;
       if (room <= 0) break;
       const producer = this.line.shift()!;
       const share = Math.min(this.turnLeft, room);
@@ -109,14 +106,19 @@ export class Admission {
     if (this.waitingProducers > 0) return;
     this.watch?.cancel();
     this.watch = undefined;
+    this.standstillTold = false;
   }
 
+  /** Handlers that wait for room which only they could make are not to be told from slow ones, but worth a word. */
   private watchStandstill(): Timer {
     const { ended } = this.queue;
-    return this.clock.setTimer(() => {
-      this.watch = undefined;
-      if (this.queue.ended === ended && this.queue.running > 0) this.letIn(2 * this.maxQueueSize);
-      if (this.waitingProducers > 0) this.watch = this.watchStandstill();
+    const timer = this.clock.setTimer(() => {
+      const stands = this.queue.ended === ended && this.queue.running > 0;
+      if (stands && !this.standstillTold) this.onStandstill(STANDSTILL_MS);
+      this.standstillTold ||= stands;
+      this.watch = this.waitingProducers > 0 ? this.watchStandstill() : undefined;
     }, STANDSTILL_MS);
+    timer.keepAlive(false);
+    return timer;
   }
 }

@@ -1,14 +1,14 @@
 import type { Producer } from './admission.js';
 import { ProcessClosedError } from './errors.js';
-import type { Job } from './job.js';
+import type { Job, JobProducer } from './job.js';
+import { promiseWithResolve } from './promise-with-resolve.js';
 import type { Workload } from './workload.js';
 
 /** Submits the rest of an array as room is made. */
-export class ArrayProducer implements Producer {
-  /** Resolves when all is submitted; rejects with `ProcessClosedError` when the process shuts down first. */
-  readonly submitted: Promise<void>;
-  private resolve!: () => void;
-  private reject!: (error: Error) => void;
+export class ArrayProducer implements Producer, JobProducer {
+  /** Resolves when all is submitted or the job is cancelled; with an error when the process shuts down first. */
+  readonly ended: Promise<ProcessClosedError | undefined>;
+  private readonly end: (refusal: ProcessClosedError | undefined) => void;
   private position = 0;
 
   /** @param payloads what is left to submit; not to be changed by anybody else */
@@ -17,29 +17,33 @@ export class ArrayProducer implements Producer {
     private readonly job: Job,
     private readonly payloads: readonly unknown[],
   ) {
-    this.submitted = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
+    const { promise, resolve } = promiseWithResolve<ProcessClosedError | undefined>();
+    this.ended = promise;
+    this.end = resolve;
+    job.producer = this;
+    workload.waitForRoom(this);
   }
 
   proceed(room: number): boolean {
-    if (!this.job.isCancelled) {
-      const end = Math.min(this.payloads.length, this.position + room);
-      this.workload.admitMany(this.job, this.payloads, this.position, end);
-      this.position = end;
-      if (end < this.payloads.length) return false;
-    }
+    const to = Math.min(this.payloads.length, this.position + room);
+    this.workload.admitMany(this.job, this.payloads, this.position, to);
+    this.position = to;
+    if (to < this.payloads.length) return false;
     this.job.seal();
-    this.resolve();
+    this.end(undefined);
     return true;
+  }
+
+  stop(): void {
+    this.workload.stopWaitingForRoom(this);
+    this.job.seal();
+    this.end(undefined);
   }
 
   refuse(): void {
     const { accepted } = this.job;
     const rest = this.payloads.length - this.position;
-    this.job.markInterrupted();
-    this.job.seal();
-    this.reject(new ProcessClosedError(`distributeWork(): ${accepted} items accepted, ${rest} refused`));
+    this.job.seal('interrupted');
+    this.end(new ProcessClosedError(`distributeWork(): ${accepted} items accepted, ${rest} refused`));
   }
 }

@@ -1,15 +1,13 @@
 /** Promises of states that are reached some time. Who changes the state says when to look. */
 export class Conditions {
+  /** Whether anybody waits. A field, as it is read for each item. */
+  any = false;
   private readonly waiting = new Set<{ isReached: () => boolean; resolve: () => void }>();
-
-  /** Whether anybody waits. */
-  get any(): boolean {
-    return this.waiting.size > 0;
-  }
 
   /** Resolves when `isReached` is true at a look. */
   when(isReached: () => boolean): Promise<void> {
     if (isReached()) return Promise.resolve();
+    this.any = true;
     return new Promise((resolve) => this.waiting.add({ isReached, resolve }));
   }
 
@@ -20,5 +18,6 @@ export class Conditions {
       this.waiting.delete(waiter);
       waiter.resolve();
     }
+    this.any = this.waiting.size > 0;
   }
 }

@@ -58,6 +58,10 @@ export class DeadLetterStore {
     return item;
   }
 
+  get(id: string): DeadLetter | undefined {
+    return this.items.get(id)?.letter;
+  }
+
   ids(): string[] {
     return [...this.items.keys()];
   }

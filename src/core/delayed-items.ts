@@ -1,23 +1,39 @@
+import type { Job } from './job.js';
 import type { Envelope } from './run.js';
 
 /** Items due within the same stretch share a bucket and come back together, at its end. */
 const BUCKET_MS = 10;
 
+/** Dropped items that stay before they are looked for, at the least. */
+const MOST_DROPPED = 1_024;
+
 /**
  * Items that wait for a moment: buckets of 10 ms, and a heap of the buckets' times. A timer for each item would
- * cost several times the processor time and ten times the memory.
+ * cost several times the processor time and ten times the memory. Items of dropped jobs count no more, and are taken
+ * out when they outnumber the others, as in the work queue.
  */
 export class DelayedItems {
   /** Items that are delayed. */
   size = 0;
+  /** Items dropped since the dropped ones were last taken out. */
+  private dropped = 0;
   private readonly buckets = new Map<number, Envelope[]>();
   /** Binary heap of the buckets' ends, in units of the bucket; the earliest first. */
   private readonly ends: number[] = [];
 
-  /** The moment at which the next bucket is due, in milliseconds of the clock; undefined when nothing is delayed. */
-  get nextDueMs(): number | undefined {
+  /**
+   * The moment at which the next bucket is due, in milliseconds of the clock; undefined when there is none. Of its
+   * items, all may have been dropped.
+   */
+  get nextBucketMs(): number | undefined {
     const end = this.ends[0];
     return end === undefined ? undefined : end * BUCKET_MS;
+  }
+
+  /** The moment at which the next item is due, in milliseconds of the clock; undefined when nothing is delayed. */
+  get nextDueMs(): number | undefined {
+    if (this.dropped > 0) this.takeOutDropped();
+    return this.nextBucketMs;
   }
 
   /** Keeps `envelope` until `dueMs`, never a shorter time, up to 10 ms longer. */
@@ -30,6 +46,7 @@ export class DelayedItems {
     } else {
       bucket.push(envelope);
     }
+    envelope.job.delayed++;
     this.size++;
   }
 
@@ -39,27 +56,53 @@ export class DelayedItems {
       const end = this.removeFirstEnd();
       const bucket = this.buckets.get(end)!;
       this.buckets.delete(end);
-      this.size -= bucket.length;
-      for (const envelope of bucket) receive(envelope);
+      for (const envelope of bucket) if (!envelope.job.isDropped) this.release(envelope, receive);
     }
   }
 
-  /** Gives all items to `receive`, whenever they are due. */
-  takeAll(receive: (envelope: Envelope) => void): void {
-    this.takeDue(Infinity, receive);
-  }
-
-  /** Removes the items that `belongs` is true of. @returns how many */
-  remove(belongs: (envelope: Envelope) => boolean): number {
-    const before = this.size;
-    for (const [end, bucket] of this.buckets) {
-      const kept = bucket.filter((envelope) => !belongs(envelope));
-      this.size -= bucket.length - kept.length;
-      if (kept.length > 0) this.buckets.set(end, kept);
-      else this.buckets.delete(end);
+  /** Gives the items of `job`, or of all jobs, to `receive`, whenever they are due; the earliest first. */
+  take(job: Job | undefined, receive: (envelope: Envelope) => void): void {
+    const ends = [...this.buckets.keys()].toSorted((a, b) => a - b);
+    for (const end of ends) {
+      this.keep(end, (envelope) => {
+        if (envelope.job.isDropped) return false;
+        if (job !== undefined && envelope.job !== job) return true;
+        this.release(envelope, receive);
+        return false;
+      });
     }
+    this.dropped = 0;
     this.keepEnds();
-    return before - this.size;
+  }
+
+  /** Drops every item of `job`, which is marked as dropped. @returns how many */
+  drop(job: Job): number {
+    const count = job.delayed;
+    job.delayed = 0;
+    this.size -= count;
+    this.dropped += count;
+    if (this.size === 0 || this.dropped > Math.max(MOST_DROPPED, this.size)) this.takeOutDropped();
+    return count;
+  }
+
+  /** Takes out the items of dropped jobs, whose mark may be removed then. */
+  takeOutDropped(): void {
+    this.dropped = 0;
+    for (const end of this.buckets.keys()) this.keep(end, (envelope) => !envelope.job.isDropped);
+    this.keepEnds();
+  }
+
+  private release(envelope: Envelope, receive: (envelope: Envelope) => void): void {
+    this.size--;
+    envelope.job.delayed--;
+    receive(envelope);
+  }
+
+  /** Keeps of a bucket what `stays` is true of. */
+  private keep(end: number, stays: (envelope: Envelope) => boolean): void {
+    const kept = this.buckets.get(end)!.filter(stays);
+    if (kept.length > 0) this.buckets.set(end, kept);
+    else this.buckets.delete(end);
   }
 
   /** Forgets the ends of buckets that are gone, so that nobody waits for them. */

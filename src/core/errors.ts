@@ -83,6 +83,32 @@ export class QueueFullError extends BackgroundWorkerError {
   }
 }
 
+/** As many dead letters are kept as may be (`maxDeadLetters`): nothing can be added that would be one at once. */
+export class DeadLettersFullError extends BackgroundWorkerError {
+  readonly code = 'DEAD_LETTERS_FULL';
+
+  constructor(
+    readonly type: string,
+    readonly maxDeadLetters: number,
+  ) {
+    super(
+      `Dead letters of ${describe(type)}: maxDeadLetters (${maxDeadLetters}) is reached; redrive or discard some`,
+    );
+  }
+}
+
+/** A dead letter was refused by a check before any worker saw it: its payload must not reach a worker now either. */
+export class RejectedLetterError extends BackgroundWorkerError {
+  readonly code = 'REJECTED_LETTER';
+
+  constructor(readonly letterId: string) {
+    super(
+      `Dead letter ${describe(letterId)} can't be redriven: its payload did not pass the check before the queue; ` +
+        'discard it, and send what it came from again',
+    );
+  }
+}
+
 /** The attempt ran longer than `timeoutMs`. Counts as a failed attempt; the reason of the abort signal. */
 export class TimeLimitError extends BackgroundWorkerError {
   readonly code = 'TIME_LIMIT';

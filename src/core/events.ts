@@ -2,6 +2,7 @@ import type { DeadLetter } from './dead-letters.js';
 import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
 import { toError } from './to-error.js';
+import type { WorkerFailure } from './worker-failure.js';
 
 /** Why no item of a worker type is started. */
 export type PauseReason =
@@ -9,7 +10,7 @@ export type PauseReason =
   | 'requested'
   /** `maxDeadLetters` is reached: redrive or discard some. */
   | 'dead-letters-full'
-  /** `maxAbandoned` handlers run on after their time limit. */
+  /** More than `maxAbandoned` handlers run on after their time limit. */
   | 'too-many-abandoned';
 
 /** Why a worker type's number of workers changes. */
@@ -48,8 +49,11 @@ export interface WorkerProcessEvents {
   deadLetter: DeadLetter;
   /** A handler passed its time limit; its worker was replaced. `abandoned` handlers of the type still run. */
   workerRetired: { type: string; itemIds: readonly string[]; timeoutMs: number; abandoned: number };
-  /** A worker could not be made, or its `onStart` or `onStop` threw. `retryInMs` says when the next is tried. */
-  workerFailed: { type: string; during: 'start' | 'stop'; error: Error; retryInMs: number | undefined };
+  /**
+   * A worker could not be made, its `onStart` or `onStop` threw, or it broke down between two items (`work`), which
+   * takes a clock that throws. `retryInMs` says when the next is tried.
+   */
+  workerFailed: WorkerFailure & { type: string; retryInMs: number | undefined };
   paused: { type: string; reason: PauseReason };
   resumed: { type: string; reason: PauseReason };
   /** Every item of a job has ended. Not told of jobs of one item that nobody asked to track. */
@@ -60,8 +64,18 @@ export interface WorkerProcessEvents {
   progress: { type: string; itemId: string; progress: unknown };
   /** A shutdown left items unfinished, and no `onUnfinished` took them. */
   unfinished: { items: readonly UnfinishedItem[] };
-  /** A listener of one of these events threw, or what is named by `event`: `onUnfinished`, `scalingPolicy`, `observer`. */
-  listenerFailed: { event: string; error: Error };
+  /** A shutdown left dead letters, and no `onDeadLetters` took them. */
+  deadLettersLeft: { letters: readonly DeadLetter[] };
+  /**
+   * Nothing has ended in a full queue for a while, although items run and producers wait for room. Handlers that submit
+   * to their own type without saying `fromHandler` look like this: they wait for room that only they could make.
+   */
+  standstill: { type: string; waitingProducers: number; running: number; forMs: number };
+  /**
+   * A function of the user's failed where that must not disturb the work: a listener of one of these events, or what
+   * `event` names: `onUnfinished`, `onDeadLetters`, `scalingPolicy`, `retryable`, `random`, `observer`, `unsubscribe`.
+   */
+  callbackFailed: { event: string; error: Error };
 }
 
 export type EventName = keyof WorkerProcessEvents;
@@ -105,7 +119,7 @@ export class EventChannel {
 
   private tellFailure(name: EventName, error: unknown): void {
     // A failing listener of failing listeners has nobody left to tell.
-    if (name !== 'listenerFailed') this.emit('listenerFailed', { event: name, error: toError(error) });
+    if (name !== 'callbackFailed') this.emit('callbackFailed', { event: name, error: toError(error) });
   }
 
   private replace(name: EventName, listeners: readonly Listener<EventName>[]): void {

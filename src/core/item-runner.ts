@@ -1,7 +1,7 @@
 import { InvalidWorkerError } from './errors.js';
 import { toError } from './to-error.js';
 import { ReusedItemContext } from './item-context.js';
-import type { Job } from './job.js';
+import { NOBODY, type Job } from './job.js';
 import { isThenable } from './is-thenable.js';
 import { Runner, type RunnerSetting } from './runner.js';
 import type { TakenItem } from './work-queue.js';
@@ -9,7 +9,7 @@ import { workerMode, type Worker } from './worker.js';
 
 /** Gives its worker one item at a time. */
 export class ItemRunner extends Runner {
-  private readonly item: TakenItem = { payload: undefined, job: undefined as never, index: 0, attempt: 0 };
+  private readonly item: TakenItem = { payload: undefined, job: NOBODY, index: 0, attempt: 0 };
   private readonly context: ReusedItemContext;
 
   constructor(setting: RunnerSetting) {
@@ -48,9 +48,9 @@ export class ItemRunner extends Runner {
         failure = toError(error);
       }
       if (this.retired) return;
+      if (startedMs >= 0) this.endTiming(startedMs, 1, failure === undefined ? 'completed' : 'failed');
       this.holding = false;
       if (context.used) context.reset();
-      if (startedMs >= 0) this.endTiming(startedMs, 1, failure === undefined ? 'completed' : 'failed');
       if (failure === undefined) workload.complete(item.job, item.index, 1, item.attempt);
       else workload.fail(item, failure);
       if (slices.spend(1)) await slices.pause();

@@ -1,5 +1,7 @@
-import type { Outcome } from './outcome.js';
+import { INSPECT, inspection, type Inspect } from './inspection.js';
+import type { JobHome } from './job-home.js';
 import { promiseWithResolve, type PromiseWithResolve } from './promise-with-resolve.js';
+import type { SubmitOptions } from './submit-options.js';
 
 /** How a job ended. */
 export type JobStatus =
@@ -38,21 +40,13 @@ export interface JobResult extends JobProgress {
   readonly error: Error | undefined;
 }
 
-/**
- * Told of each item of a job as it completes or dies, and of a redriven one again. Items that are cancelled or handed
- * back are counted only. For feeds that write outcomes back.
- */
-export interface JobObserver {
-  /** @param attempts attempts that the item took */
-  itemEnded(index: number, outcome: Exclude<Outcome, { kind: 'retry' }>, attempts: number): void;
-}
+/** How the source of a job ended: it was read to its end, a shutdown stopped it before, or it threw. */
+export type SourceEnd = 'reached' | 'interrupted' | Error;
 
-/**
- * What a job needs of the process that runs it.
- */
-export interface JobRunner {
-  cancelJob(job: Job): void;
-  jobFinished(job: Job): void;
+/** What still reads the source of a job, or submits what was read. */
+export interface JobProducer {
+  /** Takes no more items in. */
+  stop(): void;
 }
 
 /** The ways in which an item stops being open without being done. */
@@ -65,39 +59,54 @@ export type Ending = 'failed' | 'cancelled' | 'handedBack';
 export class Job {
   /** Items read from the source; the index of the next one. */
   accepted = 0;
-  /** Items that have not ended. */
-  open = 0;
   done = 0;
   failed = 0;
   /** Items that were cancelled. */
   cancelledItems = 0;
   handedBack = 0;
-  /** Whether the source has ended, so that `accepted` is the total. */
-  sealed = false;
+  /** @internal Items in the work queue. */
+  waiting = 0;
+  /** @internal Items that wait for a moment. */
+  delayed = 0;
   /** Whether `cancel` was called. */
   isCancelled = false;
-  /** @internal */
-  observer: JobObserver | undefined = undefined;
+  /** @internal Whether what the queue and the delayed items still have of it counts no more. */
+  isDropped = false;
   /** @internal Whether it can be found by its id, and its end is told to the listeners. */
   tracked = false;
-  private sourceError: Error | undefined = undefined;
-  private interrupted = false;
+  /** @internal Set as long as more items may come. */
+  producer: JobProducer | undefined = undefined;
+  private sourceEnd: SourceEnd | undefined = undefined;
   private finished = false;
   private result: JobResult | undefined = undefined;
   private completion: PromiseWithResolve<JobResult> | undefined = undefined;
 
   /** @internal */
   constructor(
-    /** The worker type that the items are for. */
-    readonly type: string,
-    private readonly runner: JobRunner,
-    private readonly idPrefix: string,
+    readonly home: JobHome,
     private readonly sequence: number,
+    /** @internal */
+    readonly options?: SubmitOptions,
   ) {}
 
   /** Unique across processes. The id of its item number i, counted from 0, is `${id}:${i}`. */
   get id(): string {
-    return `${this.idPrefix}-${this.sequence}`;
+    return `${this.home.idPrefix}-${this.sequence}`;
+  }
+
+  /** The worker type that the items are for. */
+  get type(): string {
+    return this.home.type;
+  }
+
+  /** Items that have not ended. */
+  get open(): number {
+    return this.accepted - this.done - this.failed - this.cancelledItems - this.handedBack;
+  }
+
+  /** Whether the source has ended, so that `accepted` is the total. */
+  get sealed(): boolean {
+    return this.sourceEnd !== undefined;
   }
 
   /** The counts of this moment. */
@@ -128,7 +137,7 @@ export class Job {
 
   /** @internal Whether an item of it that fails is not to be tried again. One that was redriven after the end is. */
   get dropsFailures(): boolean {
-    return this.isCancelled && !this.isFinished;
+    return this.isCancelled && !this.finished;
   }
 
   /**
@@ -136,9 +145,14 @@ export class Job {
    * completes all the same counts as done. A finished job is left as it is.
    */
   cancel(): void {
-    if (this.isCancelled || this.isFinished) return;
+    if (this.isCancelled || this.finished) return;
     this.isCancelled = true;
-    this.runner.cancelJob(this);
+    this.home.cancelJob(this);
+  }
+
+  /** Runs its items now that await a retry. @returns how many */
+  retryFailedItems(): number {
+    return this.home.retryJob(this);
   }
 
   /** For answers over HTTP and messages. */
@@ -146,24 +160,22 @@ export class Job {
     return { id: this.id, type: this.type, ...this.progress() };
   }
 
-  /** @internal Takes one more item in. @returns its index */
-  accept(): number {
-    this.open++;
-    return this.accepted++;
+  /** For people at a console. */
+  [INSPECT](_depth: number, options: unknown, inspect: Inspect): string {
+    return inspection(this, options, inspect);
   }
 
   /** @internal Takes `count` more items in. @returns the index of the first */
-  acceptMany(count: number): number {
+  accept(count: number): number {
     const first = this.accepted;
     this.accepted += count;
-    this.open += count;
     return first;
   }
 
   /** @internal */
   complete(count: number): void {
     this.done += count;
-    this.close(count);
+    if (this.sourceEnd !== undefined) this.finishWhenAllEnded();
   }
 
   /** @internal */
@@ -181,7 +193,7 @@ export class Job {
       default:
         ending satisfies never;
     }
-    this.close(count);
+    this.finishWhenAllEnded();
   }
 
   /** @internal A dead letter of the job runs again. */
@@ -189,33 +201,22 @@ export class Job {
     // What the job ended as stays as it was.
     if (this.finished) this.finalResult();
     this.failed -= count;
-    this.open += count;
   }
 
-  /** @internal The source has ended. @param error what it threw, if it did */
-  seal(error?: Error): void {
-    if (this.sealed) return;
-    this.sourceError = error;
-    this.sealed = true;
-    if (this.open === 0) this.finish();
+  /** @internal The source has ended. Only the first call counts. */
+  seal(end: SourceEnd = 'reached'): void {
+    if (this.sourceEnd !== undefined) return;
+    this.sourceEnd = end;
+    this.producer = undefined;
+    this.finishWhenAllEnded();
   }
 
-  /** @internal The process stops reading the source before its end. */
-  markInterrupted(): void {
-    this.interrupted = true;
-  }
-
-  private close(count: number): void {
-    this.open -= count;
-    if (this.open === 0 && this.sealed) this.finish();
-  }
-
-  private finish(): void {
-    if (this.finished) return;
+  private finishWhenAllEnded(): void {
+    if (this.sourceEnd === undefined || this.finished || this.open > 0) return;
     this.finished = true;
     if (this.tracked) this.finalResult();
     this.completion?.resolve(this.finalResult());
-    this.runner.jobFinished(this);
+    this.home.jobFinished(this);
   }
 
   /** The counts at the end. Made when it is asked for: it would cost more than the only item of an untracked job. */
@@ -224,15 +225,28 @@ export class Job {
       ...this.progress(),
       total: this.accepted,
       status: this.status(),
-      error: this.sourceError,
+      error: typeof this.sourceEnd === 'object' ? this.sourceEnd : undefined,
     });
     return this.result;
   }
 
   private status(): JobStatus {
     if (this.isCancelled) return 'cancelled';
-    if (this.sourceError !== undefined) return 'source-failed';
-    if (this.interrupted || this.handedBack > 0) return 'interrupted';
+    if (typeof this.sourceEnd === 'object') return 'source-failed';
+    if (this.sourceEnd === 'interrupted' || this.handedBack > 0) return 'interrupted';
     return this.failed > 0 ? 'completed-with-failures' : 'completed';
   }
 }
+
+/** Owns what nobody does: a run of envelopes, a record before its first item. What it had would count as dropped. */
+export const NOBODY = new Job(
+  {
+    type: '',
+    idPrefix: '',
+    cancelJob: () => undefined,
+    jobFinished: () => undefined,
+    retryJob: () => 0,
+  },
+  0,
+);
+NOBODY.isDropped = true;

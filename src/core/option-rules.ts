@@ -21,11 +21,26 @@ export const number =
       ? undefined
       : `expected a number ${range(least, most, Number.MAX_VALUE)}`;
 
+/** The longest delay of a timer, in milliseconds: nearly 25 days. A longer one would be over at once. */
+const LONGEST_DURATION_MS = 2 ** 31 - 1;
+
 /** Milliseconds. */
 export const duration: Rule = (value) =>
-  Number.isFinite(value) && (value as number) >= 0 ? undefined : 'expected milliseconds, 0 or more';
+  Number.isFinite(value) && (value as number) >= 0 && (value as number) <= LONGEST_DURATION_MS
+    ? undefined
+    : `expected milliseconds from 0 to ${LONGEST_DURATION_MS}`;
 
 export const func: Rule = (value) => (typeof value === 'function' ? undefined : 'expected a function');
+
+/** An object, or a class, that has these methods. */
+export function hasMethods(what: string, names: readonly string[]): Rule {
+  return (value) => {
+    const missing = names.filter(
+      (name) => typeof (value as Record<string, unknown> | null)?.[name] !== 'function',
+    );
+    return missing.length === 0 ? undefined : `expected ${what} (it lacks ${missing.join(', ')})`;
+  };
+}
 
 export const text: Rule = (value) =>
   typeof value === 'string' && value !== '' ? undefined : 'expected a text that is not empty';

@@ -1,5 +1,6 @@
 import type { Clock } from './clock.js';
 import { systemClock } from './clock.js';
+import type { DeadLetter } from './dead-letters.js';
 import type { UnfinishedItem } from './events.js';
 import {
   boolean,
@@ -7,6 +8,7 @@ import {
   findProblems,
   func,
   given,
+  hasMethods,
   number,
   refuseProblems,
   wholeNumber,
@@ -71,6 +73,8 @@ export interface WorkerProcessOptionsInput extends Omit<WorkerTypeOptionsInput, 
   readonly autoStart?: boolean;
   /** Is given what a shutdown could not finish; the shutdown waits for it. */
   readonly onUnfinished?: (items: readonly UnfinishedItem[]) => void | Promise<void>;
+  /** Is given the dead letters that are kept when a shutdown ends; the shutdown waits for it. */
+  readonly onDeadLetters?: (letters: readonly DeadLetter[]) => void | Promise<void>;
   /** Source of time. Default: the machine's. For tests. */
   readonly clock?: Clock;
   /** Source of chance, numbers in [0, 1). Default `Math.random`. For tests. */
@@ -85,6 +89,7 @@ export interface WorkerProcessOptions {
   readonly drainOnShutdown: boolean;
   readonly autoStart: boolean;
   readonly onUnfinished: ((items: readonly UnfinishedItem[]) => void | Promise<void>) | undefined;
+  readonly onDeadLetters: ((letters: readonly DeadLetter[]) => void | Promise<void>) | undefined;
   readonly clock: Clock;
   readonly random: () => number;
   /** What a worker type is given where it says nothing. */
@@ -133,7 +138,8 @@ export const processRules: Rules<WorkerProcessOptionsInput> = {
   drainOnShutdown: boolean,
   autoStart: boolean,
   onUnfinished: func,
-  clock: (value) => (typeof value === 'object' && value !== null ? undefined : 'expected a Clock'),
+  onDeadLetters: func,
+  clock: hasMethods('a Clock', ['now', 'wallNow', 'setTimer', 'afterInput']),
   random: func,
 };
 
@@ -154,7 +160,7 @@ export function findProcessOptionProblems(
   const problems = [...findProblems(options, rules), ...findRetryProblems(options, '')];
   return problems.length > 0
     ? problems
-    : findConflicts({ ...options, maxConcurrency: options.maxConcurrency ?? 10 });
+    : findConflicts({ ...options, maxConcurrency: options.maxConcurrency ?? 10 }, options.retry);
 }
 
 function findRetryProblems(options: WorkerTypeOptionsInput | null, path: string): string[] {
@@ -162,11 +168,17 @@ function findRetryProblems(options: WorkerTypeOptionsInput | null, path: string)
   return retry === undefined ? [] : findProblems(retry, retryRules, `${path}retry.`);
 }
 
-function findConflicts(options: { minWorkers?: number; maxConcurrency: number }): string[] {
-  const { minWorkers = 0, maxConcurrency } = options;
-  return minWorkers > maxConcurrency
-    ? [`minWorkers: expected at most maxConcurrency (${maxConcurrency}), got ${minWorkers}`]
-    : [];
+/** What is wrong between options that are right by themselves. */
+function findConflicts(
+  { minWorkers = 0, maxConcurrency }: { minWorkers?: number; maxConcurrency: number },
+  { backoffMs = 0, maxBackoffMs = Infinity }: Partial<RetryPolicy> = {},
+): string[] {
+  const problems: string[] = [];
+  if (minWorkers > maxConcurrency)
+    problems.push(`minWorkers: expected at most maxConcurrency (${maxConcurrency}), got ${minWorkers}`);
+  if (backoffMs > maxBackoffMs)
+    problems.push(`retry.backoffMs: expected at most retry.maxBackoffMs (${maxBackoffMs}), got ${backoffMs}`);
+  return problems;
 }
 
 /** @throws InvalidOptionsError that names every wrong option */
@@ -179,6 +191,7 @@ export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): Wo
     drainOnShutdown = true,
     autoStart = true,
     onUnfinished,
+    onDeadLetters,
     clock = systemClock,
     random = Math.random,
     retry = {},
@@ -191,6 +204,7 @@ export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): Wo
     drainOnShutdown,
     autoStart,
     onUnfinished,
+    onDeadLetters,
     clock,
     random,
     typeDefaults: Object.freeze({ ...typeDefaults, retry: Object.freeze({ ...retry }) }),
@@ -226,8 +240,14 @@ export function resolveTypeOptions(
     ...given(defaults),
     ...given(input),
     maxConcurrency,
-    retry: Object.freeze({ ...DEFAULT_RETRY, ...given(defaults.retry ?? {}), ...given(input.retry ?? {}) }),
+    retry: resolveRetry({ ...given(defaults.retry ?? {}), ...given(input.retry ?? {}) }),
   };
-  refuseProblems(subject, findConflicts(options));
+  refuseProblems(subject, findConflicts(options, options.retry));
   return Object.freeze(options);
+}
+
+/** A first delay above the default for the longest one raises it; that both were given and contradict is an error. */
+function resolveRetry(input: Partial<RetryPolicy>): RetryPolicy {
+  const maxBackoffMs = Math.max(DEFAULT_RETRY.maxBackoffMs, input.backoffMs ?? 0);
+  return Object.freeze({ ...DEFAULT_RETRY, maxBackoffMs, ...input });
 }

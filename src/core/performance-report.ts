@@ -3,7 +3,7 @@ import type { WorkCounts } from './counts.js';
 /** How a worker type does. */
 export interface TypePerformance extends WorkCounts {
   readonly type: string;
-  /** Workers there are. */
+  /** Workers that live, those that start or stop included. */
   readonly workers: number;
   /** Workers that hold an item or a batch. */
   readonly busyWorkers: number;
@@ -11,20 +11,27 @@ export interface TypePerformance extends WorkCounts {
   readonly targetWorkers: number;
   /** Dead letters that are kept; `dead` counts the discarded ones as well. */
   readonly deadLetters: number;
-  /** Items completed a second since the last report, or since the start. */
+  /** Items completed a second in the interval. */
   readonly itemsPerSecond: number;
-  /** Mean duration of the attempts that were timed since the last report; undefined when none was. */
+  /** Mean duration in milliseconds of the attempts that were timed in the interval; undefined when none was. */
   readonly meanAttemptMs: number | undefined;
+  /** Attempts that were timed since the start: the first of each slice of some milliseconds, or all while `attempt` is listened to. */
+  readonly timedAttempts: number;
+  /** How long these took together, in milliseconds. */
+  readonly timedAttemptsMs: number;
   /** Handlers that still run after their time limit. */
   readonly abandoned: number;
 }
 
 /** What `reportPerformance` says. */
 export interface PerformanceReport {
-  /** Milliseconds that the rates cover. */
+  /** When it was made, in milliseconds of the process's clock. */
+  readonly atMs: number;
+  /** Milliseconds that rates and means cover. */
   readonly intervalMs: number;
   /** Items that ended since the start, completed or dead. */
   readonly totalItemsProcessed: number;
+  /** Workers that live, those that start or stop included. */
   readonly workers: number;
   readonly types: readonly TypePerformance[];
 }
@@ -39,11 +46,13 @@ export class AttemptDurations {
     this.timed++;
   }
 
-  /** The mean since the last call; undefined when no attempt was timed. */
-  takeMean(): number | undefined {
-    const mean = this.timed === 0 ? undefined : this.totalMs / this.timed;
-    this.totalMs = 0;
-    this.timed = 0;
-    return mean;
+  totals(): Pick<TypePerformance, 'timedAttempts' | 'timedAttemptsMs'> {
+    return { timedAttempts: this.timed, timedAttemptsMs: this.totalMs };
+  }
+
+  /** The mean since a former report, or since the start; undefined when no attempt was timed. */
+  meanSince(former: TypePerformance | undefined): number | undefined {
+    const timed = this.timed - (former?.timedAttempts ?? 0);
+    return timed === 0 ? undefined : (this.totalMs - (former?.timedAttemptsMs ?? 0)) / timed;
   }
 }

@@ -6,23 +6,13 @@ import { ItemRunner } from './item-runner.js';
 import type { Job } from './job.js';
 import { AttemptDurations, type TypePerformance } from './performance-report.js';
 import type { Runner, RunnerHome, RunnerSetting } from './runner.js';
-import {
-  smooth,
-  thresholdScaling,
-  wantedWorkers,
-  type ScalingInput,
-  type ScalingPolicy,
-  type SmoothedScale,
-} from './scaling-policy.js';
+import { ShareScale } from './share-scale.js';
+import { StartBackoff } from './start-backoff.js';
 import { TimeLimitWatch } from './time-limit-watch.js';
 import type { TimeSlices } from './time-slices.js';
-import { toError } from './to-error.js';
+import type { WorkerFailure } from './worker-failure.js';
 import type { Worker, WorkerMode } from './worker.js';
 import type { Workload } from './workload.js';
-
-/** Milliseconds before a worker is made again after the first failure; doubled at each further one. */
-const FIRST_START_DELAY_MS = 500;
-const LONGEST_START_DELAY_MS = 30_000;
 
 /** Makes the workers of a type. */
 export interface WorkerSource {
@@ -46,6 +36,7 @@ export interface PoolOfShares {
 export class PoolShare implements RunnerHome {
   active = 0;
   target = 0;
+  readonly scale: ShareScale;
   /** When its first worker was ready after it got a slot; for turns. */
   servedSinceMs = 0;
   private readonly runners = new Set<Runner>();
@@ -54,11 +45,7 @@ export class PoolShare implements RunnerHome {
   private readonly setting: RunnerSetting;
   private readonly watch: TimeLimitWatch;
   private readonly durations = new AttemptDurations();
-  private scale: SmoothedScale = { workers: 0, fewerSinceMs: undefined, peak: 0 };
-  private policyFailed = false;
-  private startFailures = 0;
-  private startAgainAtMs = 0;
-  private reported = 0;
+  private readonly backoff: StartBackoff;
 
   constructor(
     readonly workload: Workload,
@@ -68,6 +55,8 @@ export class PoolShare implements RunnerHome {
     private readonly clock: Clock,
     slices: TimeSlices,
   ) {
+    this.scale = new ShareScale(workload, events);
+    this.backoff = new StartBackoff(clock);
     this.setting = { workload, home: this, slices, events, clock };
     this.watch = new TimeLimitWatch(
       workload.options.timeoutMs,
@@ -94,32 +83,6 @@ export class PoolShare implements RunnerHome {
 
   // ── how many ──────────────────────────────────────────────────────────────
 
-  /** Workers that the type wants now, smoothed. */
-  wanted(nowMs: number): number {
-    const { depth, isPaused, options, type } = this.workload;
-    const { minWorkers, maxConcurrency, scalingThreshold, scalingPolicy, scaleDownDelayMs } = options;
-    if (isPaused) return 0;
-    if (depth === 0) return minWorkers;
-    const input = { type, queueSize: depth, scalingThreshold, maxConcurrency, current: this.scale.workers };
-    const wanted = Math.max(minWorkers, this.askPolicy(scalingPolicy, input));
-    this.scale = smooth(this.scale, wanted, nowMs, scaleDownDelayMs);
-    return this.scale.workers;
-  }
-
-  /** A policy that throws must not stop the pool: the default takes its place, and the first error in a row is told. */
-  private askPolicy(policy: ScalingPolicy, input: ScalingInput): number {
-    try {
-      const answer = wantedWorkers(policy, input);
-      this.policyFailed = false;
-      return answer;
-    } catch (error) {
-      if (!this.policyFailed)
-        this.events.emit('listenerFailed', { event: 'scalingPolicy', error: toError(error) });
-      this.policyFailed = true;
-      return wantedWorkers(thresholdScaling, input);
-    }
-  }
-
   /** Whether its workers may stay although it wants fewer: they have nothing to do, and may have soon. */
   get mayIdle(): boolean {
     return this.workload.depth === 0 && !this.workload.isPaused;
@@ -129,36 +92,15 @@ export class PoolShare implements RunnerHome {
     if (target === this.target) return;
     const from = this.target;
     this.target = target;
-    if (this.workload.depth === 0) this.scale = { workers: target, fewerSinceMs: undefined, peak: target };
+    if (this.workload.depth === 0) this.scale.override(target);
     if (from === 0) this.servedSinceMs = this.clock.now();
     this.events.emit('scaled', { type: this.type, from, to: target, reason, queueSize: this.workload.depth });
   }
 
   /** Counts `target` as what the formula gave, so that it is not taken back before the smoothing would. */
   overrideTarget(target: number): void {
-    this.scale = { workers: target, fewerSinceMs: undefined, peak: target };
+    this.scale.override(target);
     this.setTarget(target, 'requested');
-  }
-
-  /** Asks the workload to be told at the next multiple of the threshold, either way. */
-  watchDepth(): void {
-    const { depth, options } = this.workload;
-    const { scalingThreshold: threshold, scalingPolicy, maxConcurrency, minWorkers } = options;
-    if (depth === 0) {
-      this.workload.watchDepth(0, 0);
-    } else if (scalingPolicy === thresholdScaling) {
-      // It is known where the formula gives another number, and which of its numbers smoothing takes heed of: the first
-      // that is lower, and from then on those above the peak. Asking at the multiples between would change nothing.
-      const { workers, fewerSinceMs, peak } = this.scale;
-      const isFewer = fewerSinceMs !== undefined;
-      const isLeast = workers <= Math.max(1, minWorkers);
-      const heeded = isFewer ? peak : workers;
-      const highest = heeded >= maxConcurrency ? Infinity : (heeded + 1) * threshold - 1;
-      this.workload.watchDepth(isFewer || isLeast ? 0 : workers * threshold, highest);
-    } else {
-      const multiple = Math.floor(depth / threshold);
-      this.workload.watchDepth(multiple * threshold, (multiple + 1) * threshold - 1);
-    }
   }
 
   // ── making it so ──────────────────────────────────────────────────────────
@@ -171,8 +113,7 @@ export class PoolShare implements RunnerHome {
     const toWake = isPaused ? 0 : Math.min(pieces, this.parked.length);
     if (toWake > 0) this.watch.start();
     for (let woken = 0; woken < toWake; woken++) this.parked.pop()!.wake();
-    while (this.active < this.target && this.pool.hasRoom() && this.clock.now() >= this.startAgainAtMs)
-      this.start();
+    while (this.active < this.target && this.pool.hasRoom() && this.backoff.isDue) this.start();
     if (this.parked.length > 0) this.workload.hungry = true;
   }
 
@@ -203,34 +144,24 @@ export class PoolShare implements RunnerHome {
     this.gone(runner, await runner.live(this.source.create));
   }
 
-  private gone(runner: Runner, failure: { during: 'start' | 'stop'; error: Error } | undefined): void {
+  private gone(runner: Runner, failure: WorkerFailure | undefined): void {
     this.runners.delete(runner);
-    if (failure?.during === 'start') {
-      this.active--;
-      this.events.emit('workerFailed', { type: this.type, ...failure, retryInMs: this.delayStart() });
-    } else if (failure !== undefined) {
-      this.events.emit('workerFailed', { type: this.type, ...failure, retryInMs: undefined });
-    }
+    if (failure !== undefined) this.tellFailure(failure);
     if (this.abandoned.delete(runner) && this.abandoned.size <= this.workload.options.maxAbandoned) {
       this.workload.resume('too-many-abandoned');
     }
     this.pool.workersChanged();
   }
 
-  /** Workers that were started together and failed together count as one failure. @returns the delay */
-  private delayStart(): number {
-    const nowMs = this.clock.now();
-    if (nowMs >= this.startAgainAtMs) {
-      const delayMs = Math.min(LONGEST_START_DELAY_MS, FIRST_START_DELAY_MS * 2 ** this.startFailures++);
-      this.startAgainAtMs = nowMs + delayMs;
-    }
-    return this.startAgainAtMs - nowMs;
+  private tellFailure({ during, error }: WorkerFailure): void {
+    const retryInMs = during === 'stop' ? undefined : this.backoff.failed();
+    this.events.emit('workerFailed', { type: this.type, during, error, retryInMs });
   }
 
   // ── told by the runners ───────────────────────────────────────────────────
 
-  runnerReady(_runner: Runner): void {
-    this.startFailures = 0;
+  runnerReady(): void {
+    this.backoff.succeeded();
     this.servedSinceMs = this.clock.now();
     this.watch.start();
   }
@@ -242,7 +173,7 @@ export class PoolShare implements RunnerHome {
     if (this.workload.waiting > 0 && !this.workload.isPaused) this.itemsArrived();
   }
 
-  runnerLeaves(_runner: Runner): void {
+  runnerLeaves(): void {
     this.active--;
   }
 
@@ -298,19 +229,21 @@ export class PoolShare implements RunnerHome {
     this.watch.stop();
   }
 
-  report(intervalMs: number): TypePerformance {
-    const counts = this.workload.counts;
-    const itemsPerSecond = intervalMs > 0 ? ((counts.completed - this.reported) * 1_000) / intervalMs : 0;
-    this.reported = counts.completed;
+  /** @param since a former report of the same type; undefined for the start */
+  report(intervalMs: number, since: TypePerformance | undefined): TypePerformance {
+    const { workload, durations } = this;
+    const { counts } = workload;
+    const completed = counts.completed - (since?.completed ?? 0);
     return {
       type: this.type,
       ...counts,
-      workers: this.active,
+      workers: this.size,
       busyWorkers: [...this.runners].filter((runner) => runner.holding).length,
       targetWorkers: this.target,
-      deadLetters: this.workload.deadLetters.size,
-      itemsPerSecond,
-      meanAttemptMs: this.durations.takeMean(),
+      deadLetters: workload.deadLetters.size,
+      itemsPerSecond: intervalMs > 0 ? (completed * 1_000) / intervalMs : 0,
+      ...durations.totals(),
+      meanAttemptMs: durations.meanSince(since),
       abandoned: this.abandoned.size,
     };
   }

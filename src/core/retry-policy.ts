@@ -9,7 +9,7 @@ export interface RetryPolicy {
   readonly backoffMs: number;
   /** What the delay is multiplied with from one retry to the next, 1 or more. 1: always the same. Default 2. */
   readonly factor: number;
-  /** Longest delay in milliseconds, before jitter. Default 60,000. */
+  /** Longest delay in milliseconds, before jitter; at least `backoffMs`. Default 60,000, or `backoffMs` if that is more. */
   readonly maxBackoffMs: number;
   /** Part of the delay that is random, 0 to 1: a delay d becomes d × (1 ± jitter). Default 0.2. */
   readonly jitter: number;
@@ -48,16 +48,12 @@ export function classifyFailure(
 ): Extract<Outcome, { kind: 'retry' | 'dead' }> {
   if (error instanceof UnrecoverableError) return { kind: 'dead', reason: 'unrecoverable', error };
   if (attempt > policy.limit) return { kind: 'dead', reason: 'attempts-exhausted', error };
-  if (error instanceof RetryLaterError) return { kind: 'retry', delayMs: error.delayMs, error };
-  if (!isRetryable(policy, error)) return { kind: 'dead', reason: 'unrecoverable', error };
+  if (asksForDelay(error)) return { kind: 'retry', delayMs: error.delayMs, error };
+  if (!policy.retryable(error)) return { kind: 'dead', reason: 'unrecoverable', error };
   return { kind: 'retry', delayMs: backoffMs(policy, attempt, random), error };
 }
 
-/** A user's `retryable` that throws must not cost the item its retry. */
-function isRetryable(policy: RetryPolicy, error: Error): boolean {
-  try {
-    return policy.retryable(error);
-  } catch {
-    return true;
-  }
+/** A subclass may have put anything in the place of the delay. */
+function asksForDelay(error: Error): error is RetryLaterError {
+  return error instanceof RetryLaterError && Number.isFinite(error.delayMs) && error.delayMs >= 0;
 }

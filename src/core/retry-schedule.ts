@@ -1,5 +1,6 @@
 import type { Clock, Timer } from './clock.js';
 import { DelayedItems } from './delayed-items.js';
+import type { Job } from './job.js';
 import type { Envelope } from './run.js';
 
 /** Delayed items with the one timer that brings them back when they are due. */
@@ -29,25 +30,36 @@ export class RetrySchedule {
     this.arm();
   }
 
-  /** Releases all items, whenever they are due. @returns how many */
-  releaseAll(): number {
-    const count = this.items.size;
-    this.disarm();
-    this.items.takeAll(this.release);
+  /** Releases the items of `job`, or of all jobs, whenever they are due. @returns how many */
+  releaseAll(job?: Job): number {
+    const before = this.items.size;
+    this.items.take(job, this.release);
+    this.rearm();
+    const count = before - this.items.size;
     if (count > 0) this.released();
     return count;
   }
 
-  /** Removes the items that `belongs` is true of. @returns how many */
-  remove(belongs: (envelope: Envelope) => boolean): number {
-    const count = this.items.remove(belongs);
-    this.disarm();
-    this.arm();
+  /** Drops every item of `job`, which is marked as dropped. @returns how many */
+  drop(job: Job): number {
+    const count = this.items.drop(job);
+    // A timer alone would keep the process alive for nothing.
+    if (this.items.size === 0) this.disarm();
     return count;
   }
 
+  takeOutDropped(): void {
+    this.items.takeOutDropped();
+    this.rearm();
+  }
+
+  private rearm(): void {
+    this.disarm();
+    this.arm();
+  }
+
   private arm(): void {
-    const dueMs = this.items.nextDueMs;
+    const dueMs = this.items.nextBucketMs;
     if (dueMs === undefined || dueMs >= this.timerDueMs) return;
     this.timer?.cancel();
     this.timerDueMs = dueMs;

@@ -1,4 +1,4 @@
-import type { Job } from './job.js';
+import { NOBODY, type Job } from './job.js';
 
 /** Payloads of a run at the most. Long enough that its cost vanishes per item, short enough to be given back soon. */
 export const RUN_LENGTH = 1_024;
@@ -11,27 +11,17 @@ export const SHORTEST_RUN = 16;
  * attempted before. Made only for such items; the others cost no object.
  */
 export class Envelope {
-  /** Attempts that have failed so far. */
-  readonly #attempts: number;
-
   constructor(
     readonly payload: unknown,
     readonly job: Job,
     readonly index: number,
-    attempts: number,
-  ) {
-    this.#attempts = attempts;
-  }
-
-  get attempts(): number {
-    return this.#attempts;
-  }
-
-  /** Not `instanceof`, which runs code of a payload that is a proxy. */
-  static is(slot: unknown): slot is Envelope {
-    return typeof slot === 'object' && slot !== null && #attempts in slot;
-  }
+    /** Attempts that have failed so far. */
+    readonly attempts: number,
+  ) {}
 }
+
+/** Stands in the slot of an item whose envelope lies beside. No payload is this symbol, so no payload has to be looked at. */
+export const ENVELOPE = Symbol('envelope');
 
 /**
  * A segment of the work queue: payloads of one job in a row, read and written like a tape. Their indices follow
@@ -43,14 +33,14 @@ export class Run {
   filled = 0;
   /** Slots read. */
   taken = 0;
-  /** Envelopes among the slots that were written; they take a place but no index of the run's job. */
-  envelopesFilled = 0;
-  /** Envelopes among the slots that were read. */
+  /** Envelopes among the slots that were read; they take a place but no index of the run's job. */
   envelopesTaken = 0;
+  /** The envelopes, in the order of their slots; made with the first. */
+  envelopes: Envelope[] | undefined = undefined;
   next: Run | undefined = undefined;
 
   constructor(
-    public job: Job | undefined,
+    public job: Job,
     /** Index of the first payload within its job. */
     public firstIndex: number,
     readonly capacity: number,
@@ -65,8 +55,8 @@ export class Run {
     this.firstIndex = firstIndex;
     this.filled = 0;
     this.taken = 0;
-    this.envelopesFilled = 0;
     this.envelopesTaken = 0;
+    this.envelopes = undefined;
   }
 
   get isFull(): boolean {
@@ -76,4 +66,44 @@ export class Run {
   get isDrained(): boolean {
     return this.taken === this.filled;
   }
+
+  put(envelope: Envelope): void {
+    this.envelopes ??= [];
+    this.envelopes.push(envelope);
+    this.slots[this.filled++] = ENVELOPE;
+  }
+
+  /** Takes the envelope whose slot was read. */
+  takeEnvelope(): Envelope {
+    const envelope = this.envelopes![this.envelopesTaken]!;
+    this.envelopes![this.envelopesTaken++] = TAKEN_OUT;
+    return envelope;
+  }
+
+  /** Empties the slots of dropped items. @returns whether others are left */
+  takeOutDropped(): boolean {
+    const bare = this.takeOutBare();
+    let isLive = bare;
+    const { envelopes = [] } = this;
+    for (let place = this.envelopesTaken; place < envelopes.length; place++) {
+      if (envelopes[place]!.job.isDropped) envelopes[place] = TAKEN_OUT;
+      else isLive = true;
+    }
+    return isLive;
+  }
+
+  /** @returns whether bare payloads are left */
+  private takeOutBare(): boolean {
+    const { slots, taken, filled, job, envelopes, envelopesTaken } = this;
+    const bare = filled - taken - ((envelopes?.length ?? 0) - envelopesTaken);
+    if (!job.isDropped) return bare > 0;
+    for (let place = taken; place < filled; place++) {
+      if (slots[place] !== ENVELOPE) slots[place] = undefined;
+    }
+    this.job = NOBODY;
+    return false;
+  }
 }
+
+/** Stands for an envelope that is gone: it keeps its place, and is passed over. */
+const TAKEN_OUT = new Envelope(undefined, NOBODY, 0, 0);

@@ -5,6 +5,7 @@ import type { EventChannel } from './events.js';
 import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
 import type { TimeSlices } from './time-slices.js';
+import type { WorkerFailure } from './worker-failure.js';
 import type { Worker } from './worker.js';
 import type { Workload } from './workload.js';
 
@@ -14,10 +15,10 @@ export interface RunnerHome {
   readonly active: number;
   /** Runners that there shall be. Compared with `active` between items, so that a surplus runner ends by itself. */
   readonly target: number;
-  runnerReady(runner: Runner): void;
+  runnerReady(): void;
   runnerParked(runner: Runner): void;
-  /** The runner ends because there is one too many. */
-  runnerLeaves(runner: Runner): void;
+  /** A runner ends by itself: there is one too many, or it can't work. */
+  runnerLeaves(): void;
   attemptTimed(durationMs: number, count: number, outcome: 'completed' | 'failed'): void;
 }
 
@@ -61,23 +62,26 @@ export abstract class Runner {
    *
    * @returns what went wrong, if its worker could not be made, started or stopped
    */
-  async live(
-    create: () => Worker<never> | Promise<Worker<never>>,
-  ): Promise<{ during: 'start' | 'stop'; error: Error } | undefined> {
-    let worker: Worker<never>;
+  async live(create: () => Worker<never> | Promise<Worker<never>>): Promise<WorkerFailure | undefined> {
+    let during: WorkerFailure['during'] = 'start';
     try {
-      worker = await this.startInTime(create);
-    } catch (error) {
-      return { during: 'start', error: toError(error) };
-    }
-    this.setting.home.runnerReady(this);
-    await this.work(worker);
-    try {
+      const worker = await this.startInTime(create);
+      this.setting.home.runnerReady();
+      during = 'work';
+      await this.work(worker);
+      during = 'stop';
       await this.inTime('Stop of a worker', Promise.resolve(worker.onStop?.()));
       return undefined;
     } catch (error) {
-      return { during: 'stop', error: toError(error) };
+      if (during !== 'stop') this.breakDown(toError(error));
+      return { during, error: toError(error) };
     }
+  }
+
+  /** Gives up its place, and what it holds. */
+  private breakDown(error: Error): void {
+    if (!this.dismissed && !this.retired) this.setting.home.runnerLeaves();
+    if (this.holding) this.failHeld(error);
   }
 
   /** A worker that is ready only when nobody waits for it any more gives back what it took. */
@@ -151,7 +155,7 @@ export abstract class Runner {
     if (this.dismissed) return false;
     const { home } = this.setting;
     if (home.active <= home.target) return true;
-    home.runnerLeaves(this);
+    home.runnerLeaves();
     return false;
   }
 

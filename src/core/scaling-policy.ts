@@ -22,10 +22,9 @@ export type ScalingPolicy = (input: ScalingInput) => number;
 export const thresholdScaling: ScalingPolicy = ({ queueSize, scalingThreshold, maxConcurrency }) =>
   Math.min(maxConcurrency, Math.max(1, queueSize / scalingThreshold));
 
-/** A policy's answer as a number of workers that can be given. An answer that is no number counts as 1. */
-export function wantedWorkers(policy: ScalingPolicy, input: ScalingInput): number {
-  const answer = Math.floor(policy(input));
-  return Number.isNaN(answer) ? 1 : Math.min(input.maxConcurrency, Math.max(1, answer));
+/** A policy's answer as a number of workers that can be given. */
+export function wantedWorkers(answer: number, maxConcurrency: number): number {
+  return Math.min(maxConcurrency, Math.max(1, Math.floor(answer)));
 }
 
 /** What smoothing remembers of a worker type. */

@@ -1,6 +1,9 @@
+import { checkedAnswer } from './checked-answer.js';
 import type { DeadItem } from './dead-letters.js';
 import { DeadLetterStore } from './dead-letters.js';
+import { ProcessClosedError } from './errors.js';
 import type { UnfinishedItem } from './events.js';
+import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
 import type { DeadReason, Outcome } from './outcome.js';
 import { classifyFailure, type RetryPolicy } from './retry-policy.js';
@@ -9,6 +12,18 @@ import type { TakenItem } from './work-queue.js';
 import type { WorkloadSetting } from './workload-setting.js';
 
 const COMPLETED = Object.freeze({ kind: 'completed' } as const);
+
+const isNoPromise = (answer: unknown) => !isThenable(answer);
+const isShare = (answer: unknown) => typeof answer === 'number' && answer >= 0 && answer <= 1;
+
+/** What becomes of the items whose attempt fails, as far as the process's end has to do with it. */
+type Phase =
+  /** They are retried, or die. */
+  | 'open'
+  /** The same; but those whose handler submitted in vain are handed back: the end is not their fault. */
+  | 'draining'
+  /** They are handed back. */
+  | 'handing-back';
 
 /**
  * What became of the items of a worker type: ends them, counts them, tells of them, and keeps the dead ones. Where an
@@ -24,13 +39,17 @@ export class Settlement {
   cancelled = 0;
   handedBack = 0;
   failedAttempts = 0;
-  private receiveUnfinished: ((item: UnfinishedItem) => void) | undefined = undefined;
+  private readonly retry: RetryPolicy;
+  private phase: Phase = 'open';
+  private receiveUnfinished: (item: UnfinishedItem) => void = () => undefined;
 
   constructor(
     private readonly type: string,
-    private readonly retry: RetryPolicy,
+    retry: RetryPolicy,
     private readonly setting: WorkloadSetting,
-  ) {}
+  ) {
+    this.retry = { ...retry, retryable: (error) => this.isRetryable(retry, error) };
+  }
 
   /** Items that have ended, ever. */
   get ended(): number {
@@ -40,7 +59,7 @@ export class Settlement {
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
   complete(job: Job, index: number, count: number, attempts: number): void {
     this.completed += count;
-    if (job.observer !== undefined) {
+    if (job.options?.observer !== undefined) {
       for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
     }
     job.complete(count);
@@ -57,12 +76,12 @@ export class Settlement {
       this.cancel(job, 1);
       return undefined;
     }
-    if (this.receiveUnfinished !== undefined) {
+    if (this.handsBack(error)) {
       this.handBack(item);
       return undefined;
     }
     this.failedAttempts++;
-    const outcome = classifyFailure(this.retry, error, attempt, this.setting.random());
+    const outcome = classifyFailure(this.retry, error, attempt, this.chance());
     switch (outcome.kind) {
       case 'retry':
         this.tellRetry(item, outcome.delayMs, error);
@@ -113,16 +132,58 @@ export class Settlement {
     return item;
   }
 
-  /** From now on an attempt that fails hands its item to `receive` in place of a retry. */
+  /** The process ends: items are handed back to `receive` from now on if their handler submitted in vain. */
+  startDraining(receive: (item: UnfinishedItem) => void): void {
+    this.phase = 'draining';
+    this.receiveUnfinished = receive;
+  }
+
+  /** From now on each item whose attempt fails is handed back. */
   startHandingBack(receive: (item: UnfinishedItem) => void): void {
+    this.phase = 'handing-back';
     this.receiveUnfinished = receive;
   }
 
   handBack({ job, index, payload, attempt }: TakenItem): void {
     this.handedBack++;
-    const id = `${job.id}:${index}`;
-    this.receiveUnfinished?.({ id, type: this.type, jobId: job.id, index, payload, attempts: attempt - 1 });
+    if (job.options?.keptBySource !== true) {
+      const id = `${job.id}:${index}`;
+      this.receiveUnfinished({ id, type: this.type, jobId: job.id, index, payload, attempts: attempt - 1 });
+    }
     job.end('handedBack', 1);
+  }
+
+  private handsBack(error: Error): boolean {
+    switch (this.phase) {
+      case 'open':
+        return false;
+      case 'draining':
+        return error instanceof ProcessClosedError;
+      case 'handing-back':
+        return true;
+      default:
+        return this.phase satisfies never;
+    }
+  }
+
+  /** A `retryable` that fails must not cost the item its retry. */
+  private isRetryable({ retryable }: RetryPolicy, error: Error): boolean {
+    try {
+      return checkedAnswer(retryable(error), 'true or false', isNoPromise);
+    } catch (failure) {
+      this.tellFailure('retryable', failure);
+      return true;
+    }
+  }
+
+  /** A number in [0, 1); where `random` gives none, one that means no jitter. */
+  private chance(): number {
+    try {
+      return checkedAnswer(this.setting.random(), 'a number from 0 to 1', isShare);
+    } catch (failure) {
+      this.tellFailure('random', failure);
+      return 0.5;
+    }
   }
 
   private tellRetry({ job, index, attempt }: TakenItem, delayMs: number, error: Error): void {
@@ -139,9 +200,13 @@ export class Settlement {
     attempts: number,
   ): void {
     try {
-      job.observer?.itemEnded(index, outcome, attempts);
+      job.options?.observer?.itemEnded(index, outcome, attempts);
     } catch (error) {
-      this.setting.events.emit('listenerFailed', { event: 'observer', error: toError(error) });
+      this.tellFailure('observer', error);
     }
+  }
+
+  private tellFailure(event: string, error: unknown): void {
+    this.setting.events.emit('callbackFailed', { event, error: toError(error) });
   }
 }

@@ -1,7 +1,7 @@
 import type { Producer } from './admission.js';
 import { toError } from './to-error.js';
 import { isThenable } from './is-thenable.js';
-import type { Job } from './job.js';
+import type { Job, JobProducer } from './job.js';
 import { promiseWithResolve } from './promise-with-resolve.js';
 import type { TimeSlices } from './time-slices.js';
 import type { Workload } from './workload.js';
@@ -10,7 +10,7 @@ import type { Workload } from './workload.js';
  * Reads a job's source, an item at a time, and never further than there is room: an item is asked for when the one
  * before is in the queue.
  */
-export class StreamProducer implements Producer {
+export class StreamProducer implements Producer, JobProducer {
   /** Resolves when the source is read no more, and none of its items may come. Never rejects. */
   readonly ended: Promise<void>;
   private readonly end: () => void;
@@ -27,6 +27,7 @@ export class StreamProducer implements Producer {
     const { promise, resolve } = promiseWithResolve<void>();
     this.ended = promise;
     this.end = resolve;
+    job.producer = this;
     void this.read();
   }
 
@@ -62,19 +63,26 @@ export class StreamProducer implements Producer {
 
   private async read(): Promise<void> {
     try {
-      while (!this.stopped) {
-        let next = this.iterator.next();
-        if (isThenable(next)) next = await next;
-        if (next.done || this.job.isCancelled) break;
-        if (this.stopped) this.workload.admit(this.job, next.value);
-        else if (!this.workload.submit(this.job, next.value)) await this.waitForRoom(next.value);
-        if (this.slices.spend(1)) await this.slices.pause();
-      }
-      this.job.seal();
+      this.job.seal((await this.readItems()) ? 'reached' : 'interrupted');
     } catch (error) {
       this.job.seal(toError(error));
     }
     this.end();
+  }
+
+  /** @returns whether the source was read to its end */
+  private async readItems(): Promise<boolean> {
+    while (!this.stopped) {
+      let next = this.iterator.next();
+      if (isThenable(next)) next = await next;
+      // A source that is told to end says so as well.
+      if (next.done) return !this.stopped;
+      if (this.job.isCancelled) return false;
+      if (this.stopped) this.workload.admit(this.job, next.value);
+      else if (!this.workload.submit(this.job, next.value)) await this.waitForRoom(next.value);
+      if (this.slices.spend(1)) await this.slices.pause();
+    }
+    return false;
   }
 
   private async waitForRoom(payload: unknown): Promise<void> {

@@ -1,5 +1,5 @@
-import type { Job } from './job.js';
-import { Envelope, Run, RUN_LENGTH, SHORTEST_RUN } from './run.js';
+import { NOBODY, type Job } from './job.js';
+import { ENVELOPE, Envelope, Run, RUN_LENGTH, SHORTEST_RUN } from './run.js';
 
 /** Where `WorkQueue.take` puts what it takes: a record that its worker uses again and again. */
 export interface TakenItem {
@@ -24,19 +24,23 @@ export interface TakenBatch {
 /** Up to this many items of another job travel in envelopes rather than in a run of their own. */
 const FEW = 8;
 
-/** Stands in a slot whose item was removed. */
-const REMOVED_PAYLOAD = Symbol('removed payload');
-const REMOVED_ENVELOPE = Symbol('removed envelope');
+/** Dropped items that stay before they are looked for, at the least. */
+const MOST_DROPPED = 1_024;
 
 /**
  * The items of one worker type that wait, first in first out: a linked list of runs. Push and take cost the same
  * at any length (a ring that doubles would stall at each growth), and a run is garbage once it has been read, so
  * memory shrinks as the queue drains. Bounds are kept by who pushes.
+ *
+ * Dropping a job marks it, whatever the queue's length: its items count no more, and are passed over when their turn
+ * comes. Only when they outnumber the others are they taken out, so that they hold no more memory than those.
  */
 export class WorkQueue {
   /** Items that wait. */
   size = 0;
-  private head = new Run(undefined, 0, 0);
+  /** Items dropped since the dropped ones were last taken out. */
+  private dropped = 0;
+  private head = new Run(NOBODY, 0, 0);
   private tail = this.head;
 
   /** Appends one payload, the item `index` of `job`. The indices of a job's payloads follow one another. */
@@ -49,12 +53,16 @@ export class WorkQueue {
       const run = this.appendRun(job, index, this.nextLength);
       run.slots[run.filled++] = payload;
     } else {
-      putEnvelope(tail, new Envelope(payload, job, index, 0));
+      tail.put(new Envelope(payload, job, index, 0));
     }
+    job.waiting++;
     this.size++;
   }
 
-  /** Appends `payloads[from .. to)`, of which the first is the item `index` of `job`. */
+  /**
+   * Appends `payloads[from .. to)`, of which the first is the item `index` of `job`. When reading one throws, those
+   * before it have been appended.
+   */
   pushMany(job: Job, index: number, payloads: readonly unknown[], from: number, to: number): void {
     let position = from;
     if (this.tail.job !== job && to - from <= FEW) {
@@ -66,16 +74,30 @@ export class WorkQueue {
       if (run.job !== job || run.isFull) {
         run = this.appendRun(job, index + position - from, Math.min(RUN_LENGTH, to - position));
       }
-      const end = Math.min(to, position + run.capacity - run.filled);
-      this.size += end - position;
-      while (position < end) run.slots[run.filled++] = payloads[position++];
+      position = this.fill(run, payloads, position, to);
     }
+  }
+
+  /** @returns the position of the first payload that did not find room in `run` */
+  private fill(run: Run, payloads: readonly unknown[], from: number, to: number): number {
+    const end = Math.min(to, from + run.capacity - run.filled);
+    const { slots, filled } = run;
+    let position = from;
+    try {
+      for (; position < end; position++) slots[filled + position - from] = payloads[position];
+    } finally {
+      run.filled += position - from;
+      run.job.waiting += position - from;
+      this.size += position - from;
+    }
+    return position;
   }
 
   /** Appends an item that comes back. */
   pushEnvelope(envelope: Envelope): void {
-    const run = this.tail.isFull ? this.appendRun(undefined, 0, this.nextLength) : this.tail;
-    putEnvelope(run, envelope);
+    const run = this.tail.isFull ? this.appendRun(NOBODY, 0, this.nextLength) : this.tail;
+    run.put(envelope);
+    envelope.job.waiting++;
     this.size++;
   }
 
@@ -87,23 +109,21 @@ export class WorkQueue {
       const place = run.taken++;
       const slot = run.slots[place];
       run.slots[place] = undefined;
-      if (Envelope.is(slot)) {
-        run.envelopesTaken++;
-        item.payload = slot.payload;
-        item.job = slot.job;
-        item.index = slot.index;
-        item.attempt = slot.attempts + 1;
-      } else if (slot === REMOVED_ENVELOPE) {
-        run.envelopesTaken++;
-        continue;
-      } else if (slot === REMOVED_PAYLOAD) {
-        continue;
+      if (slot === ENVELOPE) {
+        const envelope = run.takeEnvelope();
+        if (envelope.job.isDropped) continue;
+        item.payload = envelope.payload;
+        item.job = envelope.job;
+        item.index = envelope.index;
+        item.attempt = envelope.attempts + 1;
       } else {
+        if (run.job.isDropped) continue;
         item.payload = slot;
-        item.job = run.job!;
+        item.job = run.job;
         item.index = run.firstIndex + place - run.envelopesTaken;
         item.attempt = 1;
       }
+      item.job.waiting--;
       this.size--;
       return true;
     }
@@ -130,42 +150,46 @@ export class WorkQueue {
     return count;
   }
 
-  /** Removes every waiting item of `job`; runs that can't have one cost nothing but a look. @returns how many */
-  removeJob(job: Job): number {
-    const before = this.size;
+  /** Drops every waiting item of `job`, which is marked as dropped. @returns how many */
+  drop(job: Job): number {
+    const count = job.waiting;
+    job.waiting = 0;
+    this.size -= count;
+    this.dropped += count;
+    if (this.size === 0) this.clear();
+    else if (this.dropped > Math.max(MOST_DROPPED, this.size)) this.takeOutDropped();
+    return count;
+  }
+
+  /** Takes out the items of dropped jobs, whose mark may be removed then. */
+  takeOutDropped(): void {
+    this.dropped = 0;
+    let kept: Run | undefined = undefined;
     for (let run: Run | undefined = this.head; run !== undefined; run = run.next) {
-      if (run.job !== job && run.envelopesFilled === run.envelopesTaken) continue;
-      for (let place = run.taken; place < run.filled; place++) {
-        const slot = run.slots[place];
-        if (Envelope.is(slot)) {
-          if (slot.job === job) this.removeSlot(run, place, REMOVED_ENVELOPE);
-        } else if (run.job === job && slot !== REMOVED_PAYLOAD && slot !== REMOVED_ENVELOPE) {
-          this.removeSlot(run, place, REMOVED_PAYLOAD);
-        }
-      }
-    }
-    if (this.size < before) this.unlinkEmptyRuns();
-    return before - this.size;
-  }
-
-  private removeSlot(run: Run, place: number, mark: symbol): void {
-    run.slots[place] = mark;
-    this.size--;
-  }
-
-  /** A run of which nothing is left must not hold its memory until the queue has drained up to it. */
-  private unlinkEmptyRuns(): void {
-    while (this.head !== this.tail && isEmpty(this.head)) this.head = this.head.next!;
-    for (let run = this.head; run !== this.tail;) {
-      const next = run.next!;
-      if (next !== this.tail && isEmpty(next)) run.next = next.next;
-      else run = next;
+      const isNeeded = run.takeOutDropped() || run === this.tail;
+      if (!isNeeded) continue;
+      if (kept === undefined) this.head = run;
+      else kept.next = run;
+      kept = run;
     }
   }
 
   private readableRun(): Run {
-    while (this.head.isDrained) this.head = this.head.next!;
+    while (this.head.isDrained) {
+      const { next } = this.head;
+      // A run that has grown old keeps what it links to alive until the next full collection, and so on down the list.
+      this.head.next = undefined;
+      this.head = next!;
+    }
     return this.head;
+  }
+
+  /** Forgets what is left when nothing waits: items that were dropped. */
+  private clear(): void {
+    this.head = this.tail;
+    this.dropped = 0;
+    this.tail.slots.fill(undefined, this.tail.taken, this.tail.filled);
+    this.tail.reopen(NOBODY, 0);
   }
 
   /** Twice the last run's: one that is left half empty then never costs more than what was filled before it. */
@@ -173,7 +197,7 @@ export class WorkQueue {
     return Math.min(RUN_LENGTH, Math.max(SHORTEST_RUN, 2 * this.tail.capacity));
   }
 
-  private appendRun(job: Job | undefined, firstIndex: number, capacity: number): Run {
+  private appendRun(job: Job, firstIndex: number, capacity: number): Run {
     const run = new Run(job, firstIndex, capacity);
     this.tail.next = run;
     this.tail = run;
@@ -181,18 +205,5 @@ export class WorkQueue {
   }
 }
 
-function putEnvelope(run: Run, envelope: Envelope): void {
-  run.slots[run.filled++] = envelope;
-  run.envelopesFilled++;
-}
-
-function isEmpty(run: Run): boolean {
-  for (let place = run.taken; place < run.filled; place++) {
-    const slot = run.slots[place];
-    if (slot !== REMOVED_PAYLOAD && slot !== REMOVED_ENVELOPE) return false;
-  }
-  return true;
-}
-
 /** `takeBatch` reads by way of `take`; the record between them is never visible outside. */
-const taken: TakenItem = { payload: undefined, job: undefined as never, index: 0, attempt: 0 };
+const taken: TakenItem = { payload: undefined, job: NOBODY, index: 0, attempt: 0 };

@@ -3,6 +3,7 @@ import type { Clock, Timer } from './clock.js';
 import { JobCancelledError, ShutdownError } from './errors.js';
 import type { EventChannel, ScaleReason } from './events.js';
 import type { Job } from './job.js';
+import { refuseProblems } from './option-rules.js';
 import type { PerformanceReport } from './performance-report.js';
 import { PoolShare, type PoolOfShares, type WorkerSource } from './pool-share.js';
 import { shareSlots } from './share-slots.js';
@@ -30,10 +31,12 @@ export class WorkerPool implements PoolOfShares {
   private readonly toWake = new Set<PoolShare>();
   private reviewPending = false;
   private reviewTimer: Timer | undefined = undefined;
+  private reviewPeriodMs = REVIEW_MS;
+  private reviewKeepsAlive = true;
   private outnumbered = false;
   private state: 'held' | 'open' | 'closing' = 'held';
   private emptyWaiters: (() => void)[] = [];
-  private reportedAtMs: number;
+  private readonly startedAtMs: number;
 
   /** @internal */
   constructor(
@@ -43,16 +46,27 @@ export class WorkerPool implements PoolOfShares {
     private readonly clock: Clock,
     private readonly slices: TimeSlices,
   ) {
-    this.reportedAtMs = clock.now();
+    this.startedAtMs = clock.now();
   }
 
   /** @internal Gives a worker type its share. */
   register(workload: Workload, source: WorkerSource): void {
+    this.refuseTooManyKept(workload);
     const share = new PoolShare(workload, source, this, this.events, this.clock, this.slices);
     this.shares.push(share);
     this.byType.set(workload.type, share);
     workload.attach({ itemsArrived: () => share.itemsArrived(), depthCrossed: () => this.reviewSoon() });
     if (workload.options.minWorkers > 0) this.reviewSoon();
+  }
+
+  /** Workers that stay in excess of the slots would be made and ended for ever. */
+  private refuseTooManyKept({ type, options: { minWorkers } }: Workload): void {
+    const kept = this.shares.reduce((sum, { workload }) => sum + workload.options.minWorkers, 0);
+    if (minWorkers === 0 || kept + minWorkers <= this.maxConcurrency) return;
+    refuseProblems(`Worker type ${JSON.stringify(type)}`, [
+      `minWorkers: expected at most ${Math.max(0, this.maxConcurrency - kept)}, as other types keep ${kept} of the ` +
+        `${this.maxConcurrency} workers (maxConcurrency), got ${minWorkers}`,
+    ]);
   }
 
   /** Workers that live, of one type or of all. */
@@ -97,16 +111,21 @@ export class WorkerPool implements PoolOfShares {
     return true;
   }
 
-  /** How each worker type does. Rates cover the time since the last call. */
-  reportPerformance(): PerformanceReport {
-    const nowMs = this.clock.now();
-    const intervalMs = nowMs - this.reportedAtMs;
-    this.reportedAtMs = nowMs;
+  /**
+   * How each worker type does.
+   *
+   * @param since a former report: rates and means cover the time since then. Default: since the start
+   */
+  reportPerformance(since?: PerformanceReport): PerformanceReport {
+    const atMs = this.clock.now();
+    const intervalMs = atMs - (since?.atMs ?? this.startedAtMs);
+    const former = new Map(since?.types.map((performance) => [performance.type, performance]));
     return {
+      atMs,
       intervalMs,
       totalItemsProcessed: this.totalItemsProcessed,
       workers: this.workerCount(),
-      types: this.shares.map((share) => share.report(intervalMs)),
+      types: this.shares.map((share) => share.report(intervalMs, former.get(share.type))),
     };
   }
 
@@ -141,8 +160,7 @@ export class WorkerPool implements PoolOfShares {
   /** @internal No worker starts from now on, and each ends when it holds nothing. */
   close(): void {
     this.state = 'closing';
-    this.reviewTimer?.cancel();
-    this.reviewTimer = undefined;
+    this.disarmReview();
     for (const share of this.shares) {
       share.setTarget(0, 'shutdown');
       share.settleWorkers();
@@ -195,7 +213,7 @@ export class WorkerPool implements PoolOfShares {
     if (this.state !== 'open') return;
     const nowMs = this.clock.now();
     if (this.outnumbered) this.passTurns(nowMs);
-    const wanted = this.shares.map((share) => share.wanted(nowMs));
+    const wanted = this.shares.map(({ scale }) => scale.wanted(nowMs));
     const slots = shareSlots(wanted, this.maxConcurrency);
     this.outnumbered = wanted.filter((workers) => workers > 0).length > this.maxConcurrency;
     let left = this.maxConcurrency - slots.reduce((sum, count) => sum + count, 0);
@@ -208,7 +226,7 @@ export class WorkerPool implements PoolOfShares {
     });
     for (const share of this.shares) {
       share.settleWorkers();
-      share.watchDepth();
+      share.scale.watchDepth();
     }
     this.armReview();
   }
@@ -224,16 +242,34 @@ export class WorkerPool implements PoolOfShares {
     }
   }
 
+  /** Sees to it that there is a review in time. A timer that runs already is left: reviews may follow one another fast. */
   private armReview(): void {
-    this.reviewTimer?.cancel();
-    this.reviewTimer = undefined;
     const hasWork = this.shares.some(({ workload }) => workload.depth > 0);
     const lacksWorkers = this.shares.some((share) => share.active < share.target);
-    if (this.state !== 'open' || (!hasWork && !lacksWorkers && this.workerCount() === 0)) return;
-    const review = () => this.detached(() => this.review());
-    this.reviewTimer = this.clock.setTimer(review, this.outnumbered ? TURN_MS : REVIEW_MS);
+    if (this.state !== 'open' || (!hasWork && !lacksWorkers && this.workerCount() === 0)) {
+      this.disarmReview();
+      return;
+    }
+    const periodMs = this.outnumbered ? TURN_MS : REVIEW_MS;
+    if (this.reviewTimer === undefined || this.reviewPeriodMs !== periodMs) this.setReviewTimer(periodMs);
     // Idle workers alone are no reason to keep a process alive.
-    this.reviewTimer.keepAlive(hasWork);
+    if (this.reviewKeepsAlive !== hasWork) this.reviewTimer!.keepAlive(hasWork);
+    this.reviewKeepsAlive = hasWork;
+  }
+
+  private setReviewTimer(periodMs: number): void {
+    this.disarmReview();
+    this.reviewPeriodMs = periodMs;
+    this.reviewKeepsAlive = true;
+    this.reviewTimer = this.clock.setTimer(() => {
+      this.reviewTimer = undefined;
+      this.detached(() => this.review());
+    }, periodMs);
+  }
+
+  private disarmReview(): void {
+    this.reviewTimer?.cancel();
+    this.reviewTimer = undefined;
   }
 }
 

@@ -1,37 +1,28 @@
-import { randomBytes } from 'node:crypto';
 import { ArrayProducer } from './array-producer.js';
+import type { Clock } from './clock.js';
 import { sumCounts, type WorkCounts } from './counts.js';
 import type { DeadLetter, DeadLetterQuery, DeadLetterSelection } from './dead-letters.js';
 import { DuplicateWorkerTypeError, ProcessClosedError, UnknownWorkerTypeError } from './errors.js';
-import { toError } from './to-error.js';
-import { EventChannel, type EventName, type Listener, type UnfinishedItem } from './events.js';
-import { Job, type JobObserver, type JobRunner } from './job.js';
+import { EventChannel, type EventName, type Listener } from './events.js';
+import type { JobHome } from './job-home.js';
+import { JobRegistry } from './job-registry.js';
+import type { Job } from './job.js';
 import {
   resolveProcessOptions,
   resolveTypeOptions,
   type WorkerProcessOptions,
   type WorkerProcessOptionsInput,
 } from './options.js';
+import { OrderedEnd } from './ordered-end.js';
 import type { PerformanceReport } from './performance-report.js';
-import { classifySource, type Source } from './sources.js';
+import { classifySource, type ClassifiedSource, type Source } from './sources.js';
 import { StreamProducer } from './stream-producer.js';
+import type { SubmitOptions } from './submit-options.js';
 import { TimeSlices } from './time-slices.js';
+import { toError } from './to-error.js';
 import { resolveDefinition, type WorkerDefinition } from './worker-definition.js';
 import { WorkerPool } from './worker-pool.js';
 import { Workload } from './workload.js';
-
-/** What may be said of one submission. */
-export interface SubmitOptions {
-  /** Makes a job of one item findable by `findJob`, and its end an event; other jobs always are. Default false. */
-  readonly track?: boolean;
-  /** Told of each item as it ends. */
-  readonly observer?: JobObserver;
-  /**
-   * Says that a handler submits. It can't wait for room in a full queue, which only handlers make: up to twice
-   * `maxQueueSize` is taken at once, and beyond, an item or an array is refused as a whole. Default false.
-   */
-  readonly fromHandler?: boolean;
-}
 
 /**
  * Work queues with their pool, retries and dead letters, in this process's memory. Usable by itself:
@@ -47,30 +38,28 @@ export interface SubmitOptions {
 export class WorkerProcess {
   /** All workers of this process. */
   readonly pool: WorkerPool;
+  /** Source of time. */
+  readonly clock: Clock;
   protected readonly options: WorkerProcessOptions;
   protected readonly events = new EventChannel();
   private readonly slices: TimeSlices;
   private readonly workloads = new Map<string, Workload>();
   private readonly streams = new Set<StreamProducer>();
-  private readonly trackedJobs = new Map<string, Job>();
-
-  private readonly idPrefix = randomBytes(6).toString('base64url');
-  private readonly jobRunner: JobRunner;
-  private sequence = 0;
+  private readonly jobs: JobRegistry;
+  private lastOffered: Workload | undefined = undefined;
   private deaths = 1;
+  private stage: 'open' | 'draining' | 'closed' = 'open';
   private closed: Promise<void> | undefined = undefined;
 
   /** @throws InvalidOptionsError that names every wrong option */
   constructor(options: WorkerProcessOptionsInput = {}) {
     this.options = resolveProcessOptions(options);
     const { clock, maxConcurrency } = this.options;
+    this.clock = clock;
     this.slices = new TimeSlices(clock);
+    this.jobs = new JobRegistry(this.events);
     this.pool = new WorkerPool(maxConcurrency, this.events, clock, this.slices);
     if (this.options.autoStart) this.pool.open();
-    this.jobRunner = {
-      cancelJob: (job) => this.cancelJob(job),
-      jobFinished: (job) => this.jobFinished(job),
-    };
   }
 
   // ── worker types ──────────────────────────────────────────────────────────
@@ -84,14 +73,14 @@ export class WorkerProcess {
     if (this.workloads.has(type)) throw new DuplicateWorkerTypeError(type);
     const { source, options: input } = resolveDefinition(type, definition);
     const options = resolveTypeOptions(type, input, this.options);
-    const workload = new Workload(type, options, this.makeJob(type), {
+    const workload = new Workload(options, this.jobs.make(this.makeHome(type)), {
       events: this.events,
       clock: this.options.clock,
       random: this.options.random,
       nextDeathSequence: () => this.deaths++,
     });
-    this.workloads.set(type, workload);
     this.pool.register(workload, source);
+    this.workloads.set(type, workload);
   }
 
   /** The names of the registered worker types. */
@@ -109,7 +98,8 @@ export class WorkerProcess {
    * ends its job as `source-failed`; what was read before still runs.
    *
    * @throws UnknownWorkerTypeError
-   * @throws ProcessClosedError once the process shuts down
+   * @throws ProcessClosedError once the process shuts down. Thrown on by a handler, it costs its item no attempt: the
+   *   shutdown hands the item back. The message says how many items of an array had been accepted before
    * @throws QueueFullError when the queue is full and too many submissions wait already
    */
   async distributeWork<Payload>(
@@ -118,68 +108,79 @@ export class WorkerProcess {
     options?: SubmitOptions,
   ): Promise<Job> {
     const workload = this.workload(type);
-    this.refuseWhenClosed('distributeWork()');
+    const isTaken = this.stage === 'open' || (this.stage === 'draining' && options?.fromHandler === true);
+    if (!isTaken) throw new ProcessClosedError('distributeWork()');
     const work = classifySource(source);
-    const job = this.makeJob(type, options);
-    if (options?.fromHandler === true && work.kind !== 'stream') {
-      workload.admitFromHandler(job, work.kind === 'item' ? [work.payload] : work.payloads);
-      if (work.kind === 'array' || options.track === true) this.track(job);
-      job.seal();
-      return job;
-    }
-    workload.refuseIfLineIsFull();
-    switch (work.kind) {
-      case 'item':
-        if (options?.track === true) this.track(job);
-        if (workload.submit(job, work.payload)) job.seal();
-        else await this.submitRest(workload, job, [work.payload]);
-        break;
-      case 'array': {
-        this.track(job);
-        const accepted = workload.submitMany(job, work.payloads, 0);
-        if (accepted === work.payloads.length) job.seal();
-        else await this.submitRest(workload, job, work.payloads.slice(accepted));
-        break;
-      }
-      case 'stream':
-        this.track(job);
-        this.readStream(workload, job, work.iterator);
-        break;
-      default:
-        work satisfies never;
-    }
+    const fromHandler = options?.fromHandler === true && work.kind !== 'stream';
+    if (fromHandler) workload.refuseBeyondSecondBound(work.kind === 'item' ? 1 : work.payloads.length);
+    else if (this.stage === 'open') workload.refuseIfLineIsFull();
+    else throw new ProcessClosedError('distributeWork() of an iterable');
+    const job = this.jobs.make(workload.home, options);
+    if (work.kind !== 'item' || options?.track === true) this.jobs.track(job);
+    const rest = this.submit(workload, job, work, fromHandler);
+    if (options?.signal !== undefined) cancelBy(options.signal, job);
+    if (rest !== undefined) await submitted(rest);
     return job;
   }
 
   /**
    * Submits one item if there is room for it now. The fastest way in: it makes neither a job nor a promise.
    *
-   * @returns false, having done nothing, when the queue is full or the process shuts down
+   * @returns false, having done nothing, when the queue is full, other submissions wait for room, or the process shuts
+   *   down
    * @throws UnknownWorkerTypeError
    */
   offer<Payload>(type: string, payload: Payload): boolean {
-    const workload = this.workload(type);
-    if (this.closed !== undefined) return false;
+    // Most calls are for the type of the last one: comparing two texts that are the same costs less than a look-up.
+    if (this.lastOffered?.type !== type) this.lastOffered = this.workload(type);
+    const workload = this.lastOffered;
+    if (this.stage !== 'open') return false;
     return workload.submit(workload.offered, payload);
   }
 
   /** The job with this id, if it is tracked and has not ended. */
   findJob(id: string): Job | undefined {
-    return this.trackedJobs.get(id);
+    return this.jobs.find(id);
   }
 
-  /** Makes an item a dead letter that failed a check before any worker saw it. @returns its job */
+  /**
+   * Makes an item a dead letter that failed a check before any worker saw it.
+   *
+   * @returns its job
+   * @throws UnknownWorkerTypeError
+   * @throws DeadLettersFullError when as many are kept as may be
+   * @throws ProcessClosedError when the process has been shut down
+   */
   rejectItem(type: string, payload: unknown, error: Error): Job {
-    const job = this.makeJob(type);
-    this.workload(type).reject(job, payload, error);
+    const workload = this.workload(type);
+    if (this.stage === 'closed') throw new ProcessClosedError('rejectItem()');
+    const job = this.jobs.make(workload.home);
+    workload.reject(job, payload, error);
     job.seal();
     return job;
   }
 
-  private async submitRest(workload: Workload, job: Job, payloads: readonly unknown[]): Promise<void> {
-    const producer = new ArrayProducer(workload, job, payloads);
-    workload.waitForRoom(producer);
-    await producer.submitted;
+  /** Submits what there is room for. @returns what waits for room; undefined when nothing does */
+  private submit(
+    workload: Workload,
+    job: Job,
+    work: ClassifiedSource<unknown>,
+    fromHandler: boolean,
+  ): ArrayProducer | undefined {
+    switch (work.kind) {
+      case 'item':
+        if (fromHandler) workload.admit(job, work.payload);
+        else if (!workload.submit(job, work.payload)) return new ArrayProducer(workload, job, [work.payload]);
+        job.seal();
+        return undefined;
+      case 'array':
+        return submitArray(workload, job, work.payloads, fromHandler);
+      case 'stream':
+        this.readStream(workload, job, work.iterator);
+        return undefined;
+      default:
+        return work satisfies never;
+    }
   }
 
   private readStream(
@@ -192,27 +193,20 @@ export class WorkerProcess {
     void stream.ended.then(() => this.streams.delete(stream));
   }
 
-  private makeJob(type: string, options?: SubmitOptions): Job {
-    const job = new Job(type, this.jobRunner, this.idPrefix, this.sequence++);
-    job.observer = options?.observer;
-    return job;
-  }
-
-  private track(job: Job): void {
-    job.tracked = true;
-    this.trackedJobs.set(job.id, job);
-  }
-
-  private jobFinished(job: Job): void {
-    if (!job.tracked) return;
-    this.trackedJobs.delete(job.id);
-    this.events.emit('jobFinished', job);
+  private makeHome(type: string): JobHome {
+    return {
+      type,
+      idPrefix: this.jobs.idPrefix,
+      cancelJob: (job) => this.cancelJob(job),
+      jobFinished: (job) => this.jobs.jobFinished(job),
+      retryJob: (job) => this.workload(type).retryNow(job),
+    };
   }
 
   private cancelJob(job: Job): void {
-    for (const stream of this.streams) if (stream.job === job) stream.stop();
+    job.producer?.stop();
     job.seal();
-    this.workloads.get(job.type)!.dropJob(job);
+    this.workload(job.type).dropJob(job);
     this.pool.abortJob(job);
   }
 
@@ -230,7 +224,7 @@ export class WorkerProcess {
 
   /** Runs everything that awaits a retry now, of one type or of all. @returns how many items */
   retryFailedItems(type?: string): number {
-    return this.selected(type).reduce((sum, workload) => sum + workload.retryNow(), 0);
+    return sum(this.selected(type), (workload) => workload.retryNow());
   }
 
   /**
@@ -269,26 +263,30 @@ export class WorkerProcess {
       .slice(0, limit);
   }
 
-  /** Puts dead letters back into their queues, as if never attempted. @returns how many there were */
+  /**
+   * Puts dead letters back into their queues, as if never attempted. Those with the reason `rejected` are left where they
+   * are: their payloads never passed the check that stands before the worker.
+   *
+   * @returns how many were put back
+   * @throws RejectedLetterError when one of the `ids` is of such a letter; then, none is put back
+   */
   redriveDeadLetters(selection: DeadLetterSelection): number {
-    return this.eachSelected(selection, (workload, ids) => workload.redrive(ids));
+    if ('type' in selection) {
+      const workload = this.workload(selection.type);
+      return workload.redrive(workload.redrivable());
+    }
+    const workloads = this.selected(undefined);
+    for (const workload of workloads) workload.refuseRejected(selection.ids);
+    return sum(workloads, (workload) => workload.redrive(selection.ids));
   }
 
   /** Forgets dead letters for good. @returns how many there were */
   discardDeadLetters(selection: DeadLetterSelection): number {
-    return this.eachSelected(selection, (workload, ids) => workload.discard(ids));
-  }
-
-  private eachSelected(
-    selection: DeadLetterSelection,
-    act: (workload: Workload, ids: string[]) => number,
-  ): number {
     if ('type' in selection) {
       const workload = this.workload(selection.type);
-      return act(workload, workload.deadLetters.ids());
+      return workload.discard(workload.deadLetters.ids());
     }
-    const workloads = [...this.workloads.values()];
-    return workloads.reduce((sum, workload) => sum + act(workload, [...selection.ids]), 0);
+    return sum(this.selected(undefined), (workload) => workload.discard(selection.ids));
   }
 
   // ── what goes on ──────────────────────────────────────────────────────────
@@ -308,9 +306,13 @@ export class WorkerProcess {
     return this.pool.totalItemsProcessed;
   }
 
-  /** How each worker type does. Rates cover the time since the last call. */
-  reportPerformance(): PerformanceReport {
-    return this.pool.reportPerformance();
+  /**
+   * How each worker type does.
+   *
+   * @param since a former report: rates and means cover the time since then. Default: since the start
+   */
+  reportPerformance(since?: PerformanceReport): PerformanceReport {
+    return this.pool.reportPerformance(since);
   }
 
   // ── end ───────────────────────────────────────────────────────────────────
@@ -323,80 +325,37 @@ export class WorkerProcess {
   /**
    * Ends the process in order: takes no more work and stops reading sources; works the queues off (with
    * `drainOnShutdown`, else lets the running items finish) for at most `shutdownTimeoutMs`; aborts what still runs;
-   * gives what is left to `onUnfinished`. A second call returns the same promise.
+   * gives what is left to `onUnfinished`, and the dead letters to `onDeadLetters`. A second call returns the same promise.
    */
   shutdown(): Promise<void> {
-    // A turn later: what the closing calls (listeners, sources) may call this again, and must find it closed.
-    this.closed ??= Promise.resolve().then(() => this.close());
+    if (this.closed === undefined) {
+      this.stage = 'draining';
+      // A turn later: what the closing calls (listeners, sources) may call this again, and must find it closed.
+      this.closed = Promise.resolve().then(() => this.close());
+    }
     return this.closed;
   }
 
   private async close(): Promise<void> {
-    const { drainOnShutdown, shutdownTimeoutMs, abortGraceMs, clock } = this.options;
-    const deadlineMs = clock.now() + shutdownTimeoutMs;
-    const streams = [...this.streams];
-    for (const { job } of streams) job.markInterrupted();
-    for (const stream of streams) stream.stop();
-    for (const workload of this.workloads.values()) workload.closeAdmission();
-    // A process that was never started has no workers to wait for.
-    const drains = drainOnShutdown && this.pool.isOpen;
-    if (!drains) this.pool.close();
-    // A source that does not answer must not use up the time of the items.
-    await this.within(
-      Math.min(abortGraceMs, shutdownTimeoutMs),
-      Promise.all(streams.map(({ ended }) => ended)),
-    );
-    await this.within(deadlineMs - clock.now(), drains ? this.drained(deadlineMs) : this.pool.whenEmpty());
-    await this.handBackRest(abortGraceMs);
-    for (const { job } of streams) job.seal();
+    const { options, events, pool } = this;
+    const workloads = this.selected(undefined);
+    const end = new OrderedEnd({ options, events, pool, workloads, streams: [...this.streams] });
+    if (!end.drains) this.stage = 'closed';
+    await end.drain();
+    this.stage = 'closed';
+    await end.handBackRest();
   }
 
-  /** Aborts what still runs, and gives all that is left to `onUnfinished`. */
-  private async handBackRest(abortGraceMs: number): Promise<void> {
-    const unfinished: UnfinishedItem[] = [];
-    for (const workload of this.workloads.values())
-      workload.startHandingBack((item) => unfinished.push(item));
-    await this.within(abortGraceMs, this.pool.shutdown());
-    await this.pool.shutdown({ force: true });
-    for (const workload of this.workloads.values()) {
-      workload.handBackHeld();
-      workload.startHandingBack((lateItem) => void this.tellUnfinished([lateItem]));
-    }
-    await this.tellUnfinished(unfinished);
-  }
-
-  /** Resolves when nothing is left that could be done before the deadline. */
-  private async drained(deadlineMs: number): Promise<void> {
-    await Promise.all([...this.workloads.values()].map((workload) => workload.whenNothingDueBy(deadlineMs)));
-  }
-
-  protected async within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
-    if (timeoutMs <= 0) return;
-    let timer;
-    const timeout = new Promise<void>((resolve) => (timer = this.options.clock.setTimer(resolve, timeoutMs)));
-    await Promise.race([work, timeout]);
-    timer!.cancel();
-  }
-
-  private async tellUnfinished(items: readonly UnfinishedItem[]): Promise<void> {
-    if (items.length === 0) return;
-    const { onUnfinished } = this.options;
-    try {
-      if (onUnfinished !== undefined) return await onUnfinished(items);
-    } catch (error) {
-      this.events.emit('listenerFailed', { event: 'onUnfinished', error: toError(error) });
-    }
-    this.events.emit('unfinished', { items });
-  }
+  // ── for feeds ─────────────────────────────────────────────────────────────
 
   /** @throws UnknownWorkerTypeError */
-  protected requireType(type: string): void {
+  requireType(type: string): void {
     this.workload(type);
   }
 
   /** @throws ProcessClosedError once the process shuts down */
   protected refuseWhenClosed(operation: string): void {
-    if (this.closed !== undefined) throw new ProcessClosedError(operation);
+    if (this.stage !== 'open') throw new ProcessClosedError(operation);
   }
 
   /** @throws UnknownWorkerTypeError */
@@ -409,4 +368,41 @@ export class WorkerProcess {
   private selected(type: string | undefined): Workload[] {
     return type === undefined ? [...this.workloads.values()] : [this.workload(type)];
   }
+}
+
+function sum(workloads: readonly Workload[], count: (workload: Workload) => number): number {
+  return workloads.reduce((total, workload) => total + count(workload), 0);
+}
+
+/** @returns what waits for room; undefined when nothing does */
+function submitArray(
+  workload: Workload,
+  job: Job,
+  payloads: readonly unknown[],
+  fromHandler: boolean,
+): ArrayProducer | undefined {
+  try {
+    const room = fromHandler ? payloads.length : workload.room;
+    if (room > 0) workload.admitMany(job, payloads, 0, Math.min(room, payloads.length));
+    if (payloads.length > room) return new ArrayProducer(workload, job, payloads.slice(room));
+    job.seal();
+  } catch (error) {
+    // An array of which an item can't be read is a source that fails.
+    job.seal(toError(error));
+  }
+  return undefined;
+}
+
+/** @throws ProcessClosedError when the process shuts down before there is room for all */
+async function submitted(rest: ArrayProducer): Promise<void> {
+  const refusal = await rest.ended;
+  if (refusal !== undefined) throw refusal;
+}
+
+/** Cancels `job` when `signal` aborts, as long as the job has not ended. */
+function cancelBy(signal: AbortSignal, job: Job): void {
+  if (signal.aborted) return job.cancel();
+  const cancel = () => job.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  void job.completed.then(() => signal.removeEventListener('abort', cancel));
 }

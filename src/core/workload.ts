@@ -2,9 +2,10 @@ import { Admission, type Producer } from './admission.js';
 import type { WorkCounts } from './counts.js';
 import { Conditions } from './conditions.js';
 import type { DeadLetterStore } from './dead-letters.js';
-import { QueueFullError } from './errors.js';
+import { DeadLettersFullError, QueueFullError, RejectedLetterError } from './errors.js';
 import type { PauseReason, UnfinishedItem } from './events.js';
-import type { Job } from './job.js';
+import type { JobHome } from './job-home.js';
+import { NOBODY, type Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
 import { RetrySchedule } from './retry-schedule.js';
 import { Envelope } from './run.js';
@@ -25,9 +26,12 @@ export interface WorkloadListener {
  * others. Workers take items from here and settle them here; nobody else changes a count.
  */
 export class Workload {
+  readonly type: string;
   /** Set while a worker waits for an item, so that a push pays for nothing but this look. */
   hungry = false;
   running = 0;
+  /** Whether no item is started. A field, as it is read for each item. */
+  isPaused = false;
   private readonly queue = new WorkQueue();
   private readonly delayed: RetrySchedule;
   private readonly settlement: Settlement;
@@ -37,24 +41,32 @@ export class Workload {
   private submitted = 0;
   private lowestDepth = 0;
   private highestDepth = 0;
-  private isClosed = false;
+  private handsBackAll = false;
   private listener: WorkloadListener = { itemsArrived: () => undefined, depthCrossed: () => undefined };
 
   constructor(
-    readonly type: string,
     readonly options: WorkerTypeOptions,
     /** The job that items belong to which come without one; it never ends. */
     readonly offered: Job,
     private readonly setting: WorkloadSetting,
   ) {
     const { clock } = setting;
-    this.settlement = new Settlement(type, options.retry, setting);
-    this.admission = new Admission(this, options.maxQueueSize, options.maxWaitingProducers, clock);
+    this.type = offered.type;
+    this.settlement = new Settlement(this.type, options.retry, setting);
+    const { maxQueueSize, maxWaitingProducers } = options;
+    this.admission = new Admission(this, maxQueueSize, maxWaitingProducers, clock, (forMs) =>
+      this.tellStandstill(forMs),
+    );
     this.delayed = new RetrySchedule(
       clock,
       (envelope) => this.queue.pushEnvelope(envelope),
       () => this.arrived(),
     );
+  }
+
+  /** What its jobs have in common. */
+  get home(): JobHome {
+    return this.offered.home;
   }
 
   attach(listener: WorkloadListener): void {
@@ -91,10 +103,6 @@ export class Workload {
     return this.running === 0 && this.held === 0 && this.admission.waitingProducers === 0;
   }
 
-  get isPaused(): boolean {
-    return this.pauseReasons.size > 0;
-  }
-
   get counts(): WorkCounts {
     const { completed, dead, cancelled, handedBack, failedAttempts } = this.settlement;
     return {
@@ -119,41 +127,46 @@ export class Workload {
     return true;
   }
 
-  /** Takes `payloads[from ..]` of `job` in, as many as there is room for. @returns how many */
-  submitMany(job: Job, payloads: readonly unknown[], from: number): number {
-    const count = Math.min(payloads.length - from, this.admission.room);
-    if (count > 0) this.admitMany(job, payloads, from, from + count);
-    return count;
+  /** Items that may be submitted now; 0 while producers wait in line. */
+  get room(): number {
+    return this.admission.room;
   }
 
   /** Takes an item in without asking for room; for a producer whose turn it is. */
   admit(job: Job, payload: unknown): void {
-    this.queue.push(job, job.accept(), payload);
+    this.queue.push(job, job.accept(1), payload);
     this.submitted++;
     this.arrived();
   }
 
-  /** Takes `payloads[from .. to)` in without asking for room; for a producer whose turn it is. */
+  /**
+   * Takes `payloads[from .. to)` in without asking for room; for a producer whose turn it is. When reading one throws,
+   * those before it have been taken.
+   */
   admitMany(job: Job, payloads: readonly unknown[], from: number, to: number): void {
-    this.queue.pushMany(job, job.acceptMany(to - from), payloads, from, to);
-    this.submitted += to - from;
-    this.arrived();
+    const before = this.queue.size;
+    try {
+      this.queue.pushMany(job, job.accepted, payloads, from, to);
+    } finally {
+      const count = this.queue.size - before;
+      job.accept(count);
+      this.submitted += count;
+      if (count > 0) this.arrived();
+    }
   }
 
   /**
-   * Takes all of `payloads` in for a handler, which can't wait for room that only handlers make.
+   * For `count` items of a handler, which can't wait for room that only handlers make.
    *
-   * @throws QueueFullError when twice the bound would be passed; nothing is taken then
+   * @throws QueueFullError when twice the bound would be passed
    */
-  admitFromHandler(job: Job, payloads: readonly unknown[]): void {
+  refuseBeyondSecondBound(count: number): void {
     const { maxQueueSize } = this.options;
-    if (this.held + payloads.length > 2 * maxQueueSize) {
-      throw new QueueFullError(
-        this.type,
-        `twice maxQueueSize (${maxQueueSize}), the bound for submissions of handlers, is reached`,
-      );
-    }
-    this.admitMany(job, payloads, 0, payloads.length);
+    if (this.held + count <= 2 * maxQueueSize) return;
+    throw new QueueFullError(
+      this.type,
+      `twice maxQueueSize (${maxQueueSize}), the bound for submissions of handlers, is reached`,
+    );
   }
 
   /** @throws QueueFullError when as many producers wait for room as may, so that no further submission is taken */
@@ -175,16 +188,23 @@ export class Workload {
     this.admission.leave(producer);
   }
 
-  /** Makes an item of `job` a dead letter that no worker has seen. */
+  private tellStandstill(forMs: number): void {
+    const { type, running } = this;
+    const { waitingProducers } = this.admission;
+    this.setting.events.emit('standstill', { type, waitingProducers, running, forMs });
+  }
+
+  /** Makes an item of `job` a dead letter that no worker has seen. @throws DeadLettersFullError */
   reject(job: Job, payload: unknown, error: Error): void {
-    const index = job.accept();
+    if (this.isFullOfDead) throw new DeadLettersFullError(this.type, this.options.maxDeadLetters);
+    const index = job.accept(1);
     this.submitted++;
     this.settlement.bury(job, index, payload, 'rejected', error, 0);
     this.pauseWhenFullOfDead();
   }
 
   private arrived(): void {
-    if (this.isClosed) return this.handBackHeld();
+    if (this.handsBackAll) return this.handBackHeld();
     if (this.hungry) {
       this.hungry = false;
       this.listener.itemsArrived();
@@ -195,7 +215,7 @@ export class Workload {
   // ── to the workers ────────────────────────────────────────────────────────
 
   take(item: TakenItem): boolean {
-    if (this.pauseReasons.size > 0 || !this.queue.take(item)) return false;
+    if (this.isPaused || !this.queue.take(item)) return false;
     this.running++;
     if (this.admission.waitingProducers > 0) this.admission.roomMade();
     return true;
@@ -203,7 +223,7 @@ export class Workload {
 
   /** @returns how many were taken */
   takeBatch(batch: TakenBatch, limit: number): number {
-    if (this.pauseReasons.size > 0) return 0;
+    if (this.isPaused) return 0;
     const count = this.queue.takeBatch(batch, limit);
     this.running += count;
     if (count > 0 && this.admission.waitingProducers > 0) this.admission.roomMade();
@@ -235,9 +255,9 @@ export class Workload {
     if (this.running === 0 && this.conditions.any) this.conditions.look();
   }
 
-  /** Brings every delayed item back to the queue now. @returns how many */
-  retryNow(): number {
-    return this.delayed.releaseAll();
+  /** Brings the delayed items of `job`, or of all jobs, back to the queue now. @returns how many */
+  retryNow(job?: Job): number {
+    return this.delayed.releaseAll(job);
   }
 
   // ── dead letters ──────────────────────────────────────────────────────────
@@ -246,16 +266,36 @@ export class Workload {
     return this.settlement.deadLetters;
   }
 
+  /** @throws RejectedLetterError when one of the letters never passed its check */
+  refuseRejected(ids: readonly string[]): void {
+    const rejected = ids.find((id) => this.deadLetters.get(id)?.reason === 'rejected');
+    if (rejected !== undefined) throw new RejectedLetterError(rejected);
+  }
+
+  /** The dead letters that can be redriven, the oldest first. */
+  redrivable(): string[] {
+    return this.deadLetters.ids().filter((id) => this.deadLetters.get(id)!.reason !== 'rejected');
+  }
+
   /** Puts dead letters back into the queue, with all their attempts before them. @returns how many there were */
   redrive(ids: readonly string[]): number {
     const items = ids.flatMap((id) => this.settlement.exhume(id) ?? []);
     for (const { job, letter } of items) {
+      this.undrop(job);
       this.queue.pushEnvelope(new Envelope(letter.payload, job, letter.index, 0));
     }
     if (items.length === 0) return 0;
     this.resumeWhenRoomForDead();
     this.arrived();
     return items.length;
+  }
+
+  /** An item of a cancelled job runs again: what was dropped of the job must not come back with it. */
+  private undrop(job: Job): void {
+    if (!job.isDropped) return;
+    this.queue.takeOutDropped();
+    this.delayed.takeOutDropped();
+    job.isDropped = false;
   }
 
   /** Forgets dead letters for good. @returns how many there were */
@@ -265,12 +305,16 @@ export class Workload {
     return count;
   }
 
+  private get isFullOfDead(): boolean {
+    return this.deadLetters.size >= this.options.maxDeadLetters;
+  }
+
   private pauseWhenFullOfDead(): void {
-    if (this.deadLetters.size >= this.options.maxDeadLetters) this.pause('dead-letters-full');
+    if (this.isFullOfDead) this.pause('dead-letters-full');
   }
 
   private resumeWhenRoomForDead(): void {
-    if (this.deadLetters.size < this.options.maxDeadLetters) this.resume('dead-letters-full');
+    if (!this.isFullOfDead) this.resume('dead-letters-full');
   }
 
   // ── pause, cancel, shutdown ───────────────────────────────────────────────
@@ -278,6 +322,7 @@ export class Workload {
   pause(reason: PauseReason): void {
     if (this.pauseReasons.has(reason)) return;
     this.pauseReasons.add(reason);
+    this.isPaused = true;
     this.setting.events.emit('paused', { type: this.type, reason });
     this.crossed();
     this.conditions.look();
@@ -285,6 +330,7 @@ export class Workload {
 
   resume(reason: PauseReason): void {
     if (!this.pauseReasons.delete(reason)) return;
+    this.isPaused = this.pauseReasons.size > 0;
     this.setting.events.emit('resumed', { type: this.type, reason });
     this.crossed();
     this.listener.itemsArrived();
@@ -292,14 +338,16 @@ export class Workload {
 
   /** Drops the items of a cancelled job that no worker holds. */
   dropJob(job: Job): void {
-    const dropped = this.queue.removeJob(job) + this.delayed.remove((envelope) => envelope.job === job);
+    job.isDropped = true;
+    const dropped = this.queue.drop(job) + this.delayed.drop(job);
     if (dropped > 0) this.settlement.cancel(job, dropped);
     if (this.admission.waitingProducers > 0) this.admission.roomMade();
     this.left();
   }
 
-  /** Turns producers away that wait for room; used when the process takes no more work. */
-  closeAdmission(): void {
+  /** The process ends: turns producers away that wait for room. An item whose handler submits in vain goes to `receive`. */
+  startDraining(receive: (item: UnfinishedItem) => void): void {
+    this.settlement.startDraining(receive);
     this.admission.close();
     this.conditions.look();
   }
@@ -311,9 +359,9 @@ export class Workload {
 
   /** Hands back all that waits or is delayed, and at once whatever still comes. */
   handBackHeld(): void {
-    this.isClosed = true;
+    this.handsBackAll = true;
     this.delayed.releaseAll();
-    const item: TakenItem = { payload: undefined, job: undefined as never, index: 0, attempt: 0 };
+    const item: TakenItem = { payload: undefined, job: NOBODY, index: 0, attempt: 0 };
     while (this.queue.take(item)) this.settlement.handBack(item);
     this.left();
   }
@@ -325,13 +373,16 @@ export class Workload {
     return this.conditions.when(() => this.isDone);
   }
 
-  /** Resolves when nothing runs, and nothing that may start is due by `deadlineMs` of the clock. */
+  /** Whether nothing runs, and nothing that may start is due by `deadlineMs` of the clock. */
+  hasNothingDueBy(deadlineMs: number): boolean {
+    if (this.running > 0) return false;
+    if (this.isPaused) return true;
+    return this.queue.size === 0 && (this.delayed.nextDueMs ?? Infinity) > deadlineMs;
+  }
+
+  /** Resolves when `hasNothingDueBy`. */
   whenNothingDueBy(deadlineMs: number): Promise<void> {
-    return this.conditions.when(() => {
-      if (this.running > 0) return false;
-      if (this.isPaused) return true;
-      return this.queue.size === 0 && (this.delayed.nextDueMs ?? Infinity) > deadlineMs;
-    });
+    return this.conditions.when(() => this.hasNothingDueBy(deadlineMs));
   }
 
   // ── watched by the pool ───────────────────────────────────────────────────

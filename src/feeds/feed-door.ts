@@ -1,13 +1,20 @@
+import type { Clock } from '../core/clock.js';
 import type { Job } from '../core/job.js';
 import type { Source } from '../core/sources.js';
-import type { SubmitOptions } from '../core/worker-process.js';
+import type { SubmitOptions } from '../core/submit-options.js';
 
 /** What a feed needs of the process that its items go to. */
 export interface FeedDoor {
+  /** For the durations of feeds. */
+  readonly clock: Clock;
+  /** @throws UnknownWorkerTypeError */
+  requireType(type: string): void;
   /** @throws UnknownWorkerTypeError, ProcessClosedError, QueueFullError */
   distributeWork(type: string, source: Source<unknown>, options?: SubmitOptions): Promise<Job>;
-  /** Makes an item a dead letter that failed a check before any worker saw it. */
+  /**
+   * Makes an item a dead letter that failed a check before any worker saw it.
+   *
+   * @throws DeadLettersFullError
+   */
   rejectItem(type: string, payload: unknown, error: Error): Job;
-  /** Runs everything that awaits a retry now. */
-  retryFailedItems(type: string): number;
 }

@@ -1,12 +1,16 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { JobProcess } from '../job-process.js';
+import { endBy, exitAtNext } from './ending-signals.js';
 import { WorkerLifecycle } from './worker-lifecycle.js';
 
 /**
  * Takes the place of `app.enableShutdownHooks()`: on a signal, the work is finished first and the application is closed
  * then, so that it still has every connection it needs: those included that providers close in `onModuleDestroy`, and
  * the transport of a microservice, whose own `close` ends it first.
- * A second signal ends the process at once.
+ * A second signal ends the process at once; the same one within half a second is taken for the first, as npm passes on
+ * what the terminal sends to it and to its programs.
+ *
+ * The process ends by the signal. As the first one of a container, which no signal ends, and where others listen to the
+ * signal as well, it exits with 128 + the signal's number. When the application could not be closed in order, it exits with 1.
  *
  * @param signals default SIGTERM and SIGINT
  */
@@ -14,30 +18,31 @@ export function closeWithWorkers(
   app: INestApplicationContext,
   { signals = ['SIGTERM', 'SIGINT'] }: { readonly signals?: readonly NodeJS.Signals[] } = {},
 ): void {
-  const jobs = app.get(JobProcess);
+  const lifecycle = app.get(WorkerLifecycle);
   const close = (signal: NodeJS.Signals) => {
     stopListening();
-    void endBySignal(app, jobs, signal);
+    void endInOrder(app, lifecycle, signal, exitAtNext(signals, signal));
   };
   const stopListening = () => {
     for (const signal of signals) process.off(signal, close);
   };
   for (const signal of signals) process.on(signal, close);
-  app.get(WorkerLifecycle).onceClosed(stopListening);
+  lifecycle.onceClosed(stopListening);
 }
 
-async function endBySignal(
+async function endInOrder(
   app: INestApplicationContext,
-  jobs: JobProcess,
+  lifecycle: WorkerLifecycle,
   signal: NodeJS.Signals,
+  stopListening: () => void,
 ): Promise<void> {
   try {
-    await jobs.shutdown();
+    await lifecycle.finishWork();
     await app.close();
   } catch (error) {
     console.error('The application could not be closed in order:', error);
-    process.exitCode = 1;
+    process.exit(1);
   }
-  // Nobody listens to it any more: it ends the process, and tells the parent why, as if it had not been caught.
-  process.kill(process.pid, signal);
+  stopListening();
+  endBy(signal);
 }

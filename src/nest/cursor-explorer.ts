@@ -49,8 +49,9 @@ export class CursorExplorer {
       cron,
       timeZone,
       pageSize = 500,
+      fetchTimeoutMs,
     } = { ...options, ...given(this.moduleOptions.cursors?.[name] ?? {}) };
-    this.jobs.registerCursorJob({ name, type: worker, pageSize, source });
+    this.jobs.registerCursorJob({ name, type: worker, pageSize, fetchTimeoutMs, source });
     if (cron !== undefined) this.crons.declare({ name, cron, timeZone });
   }
 

@@ -1,5 +1,5 @@
 import { applyDecorators, Injectable, SetMetadata } from '@nestjs/common';
-import { text, wholeNumber, type Rules } from '../core/option-rules.js';
+import { duration, text, wholeNumber, type Rules } from '../core/option-rules.js';
 
 const CURSOR_JOB_METADATA = 'nestjs-background-worker:cursor-job';
 
@@ -14,6 +14,8 @@ export interface CursorJobSettings {
   readonly timeZone?: string;
   /** Items of a page at the most, 1 or more. Default 500. */
   readonly pageSize?: number;
+  /** Milliseconds that `fetchPage` may take for a page; then the run fails. 0: any time. Default 60,000. */
+  readonly fetchTimeoutMs?: number;
 }
 
 export interface CursorJobOptions extends CursorJobSettings {
@@ -27,6 +29,7 @@ export const cursorJobSettingRules: Rules<CursorJobSettings> = {
   cron: text,
   timeZone: text,
   pageSize: wholeNumber(1),
+  fetchTimeoutMs: duration,
 };
 
 /** Makes a class that implements `CursorSource` a cursor job. List the class among the providers of any module. */

@@ -16,9 +16,9 @@ interface DecoratedMethod {
   readonly metadata: MessageJobMetadata;
 }
 
-/** Stands for a listener among the controllers; it has no routes. */
+/** Stands for a listener among the controllers. Of no path, so that Nest sees no routes, and logs none. */
 class MessageListener {}
-Controller()(MessageListener);
+Controller([])(MessageListener);
 
 /**
  * Finds the methods that `@MessageJob` decorates and has Nest listen for their messages.
@@ -30,6 +30,8 @@ Controller()(MessageListener);
  */
 @Injectable()
 export class MessageExplorer {
+  /** The methods whose messages are listened for, as `Class.method`. */
+  readonly listeners: string[] = [];
   private readonly scanner = new MetadataScanner();
 
   constructor(
@@ -54,6 +56,7 @@ export class MessageExplorer {
     const methods = this.decoratedMethods(listened).filter(({ name }) => mayHave(provider, name));
     if (methods.length === 0 || host === undefined) return;
     this.refuseProblems(provider, listened, methods);
+    this.listeners.push(...methods.map(({ name }) => `${listened.name}.${name}`));
     const handlers = methods.map(({ name, metadata }) => [
       name,
       this.listen(provider, listened, name, metadata),

@@ -7,15 +7,20 @@ import {
 } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { refuseProblems } from '../core/option-rules.js';
+import { resolveProcessOptions } from '../core/options.js';
 import { JobProcess } from '../job-process.js';
 import { CronRegistrar } from './cron-registrar.js';
 import { CursorExplorer } from './cursor-explorer.js';
-import { logEvents, logReport } from './event-logger.js';
+import { DoorCheck } from './door-check.js';
+import { logEvents } from './event-logger.js';
 import { MessageExplorer } from './message-explorer.js';
+import { MicroserviceCheck } from './microservice-check.js';
+import { ReportLogger } from './report-logger.js';
+import { shutDown } from './shutdown-logger.js';
 import { WorkerExplorer } from './worker-explorer.js';
-import { createWorkerLog } from './worker-log.js';
+import { createWorkerLog, type WorkerLog } from './worker-log.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
-import type { WorkerModuleOptions } from './worker-module-options.js';
+import { splitOptions, type WorkerModuleOptions } from './worker-module-options.js';
 
 /**
  * Ties the job process to the life of the application:
@@ -29,13 +34,17 @@ import type { WorkerModuleOptions } from './worker-module-options.js';
 export class WorkerLifecycle
   implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
+  private log: WorkerLog | undefined = undefined;
   private reportTimer: NodeJS.Timeout | undefined = undefined;
+  private workFinished: Promise<void> | undefined = undefined;
   private readonly closedCallbacks: (() => void)[] = [];
 
   constructor(
     private readonly moduleRef: ModuleRef,
     private readonly jobs: JobProcess,
     private readonly crons: CronRegistrar,
+    private readonly doors: DoorCheck,
+    private readonly microservices: MicroserviceCheck,
     @Inject(WORKER_MODULE_OPTIONS) private readonly options: WorkerModuleOptions,
     workers: WorkerExplorer,
     cursors: CursorExplorer,
@@ -48,22 +57,32 @@ export class WorkerLifecycle
 
   async onApplicationBootstrap(): Promise<void> {
     this.refuseUnknownNames();
+    this.doors.refuseUnknownTypes();
     const log = await createWorkerLog(this.moduleRef);
+    this.log = log;
     logEvents(this.jobs, log);
     if (process.env.NODE_ENV === 'production') {
       log.warn('Work is kept in memory: what waits or runs is lost when the process is killed', {});
     }
+    this.microservices.start(log);
     this.crons.start();
     this.jobs.start();
-    const { reportIntervalMs = 60_000 } = this.options;
-    if (reportIntervalMs > 0) {
-      this.reportTimer = setInterval(() => logReport(this.jobs, log), reportIntervalMs).unref();
-    }
+    this.startReports(log);
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    await this.jobs.shutdown();
+    this.microservices.stop();
+    await this.finishWork();
     clearInterval(this.reportTimer);
+  }
+
+  /** Lets work finish, before the application closes or as a part of that. A second call returns the same promise. */
+  finishWork(): Promise<void> {
+    this.workFinished ??=
+      this.log === undefined
+        ? this.jobs.shutdown()
+        : shutDown(this.jobs, this.log, resolveProcessOptions(splitOptions(this.options).process));
+    return this.workFinished;
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -74,6 +93,13 @@ export class WorkerLifecycle
   /** Calls `callback` when the application has closed what the module holds. */
   onceClosed(callback: () => void): void {
     this.closedCallbacks.push(callback);
+  }
+
+  private startReports(log: WorkerLog): void {
+    const { reportIntervalMs = 60_000 } = this.options;
+    if (reportIntervalMs === 0) return;
+    const reports = new ReportLogger(this.jobs, log);
+    this.reportTimer = setInterval(() => reports.write(), reportIntervalMs).unref();
   }
 
   /** A misspelt name in the options would set nothing, and nobody would notice. */

@@ -3,7 +3,7 @@ import { describe } from '../core/describe.js';
 import {
   duration,
   findProblems,
-  func,
+  hasMethods,
   refuseProblems,
   wholeNumber,
   type Rules,
@@ -17,7 +17,7 @@ import {
 } from '../core/options.js';
 import type { CursorCache } from '../feeds/cursors/cursor-cache.js';
 import type { UploadStore } from '../feeds/uploads/upload-store.js';
-import type { JobProcess } from '../job-process.js';
+import { JobProcess } from '../job-process.js';
 import { cursorJobSettingRules, type CursorJobSettings } from './cursor-job.decorator.js';
 
 /** Where uploads are kept, and how they are read. */
@@ -51,7 +51,7 @@ const ownRules: Rules<OwnOptions> = {
   cursorCache: hasMethods('a CursorCache', ['load', 'save', 'clear', 'close']),
   uploads: anything,
   reportIntervalMs: duration,
-  jobProcess: func,
+  jobProcess: jobProcessClass,
 };
 
 /** Whether work starts is for the module to say. */
@@ -117,15 +117,12 @@ export function splitOptions(options: WorkerModuleOptions): {
   return { own: { workers, cursors, cursorCache, uploads, reportIntervalMs, jobProcess }, process };
 }
 
-function anything(): undefined {
-  return undefined;
+function jobProcessClass(value: unknown): string | undefined {
+  const isOne =
+    value === JobProcess || (typeof value === 'function' && value.prototype instanceof JobProcess);
+  return isOne ? undefined : 'expected a class that extends JobProcess';
 }
 
-function hasMethods(what: string, names: readonly string[]): (value: unknown) => string | undefined {
-  return (value) => {
-    const missing = names.filter(
-      (name) => typeof (value as Record<string, unknown> | null)?.[name] !== 'function',
-    );
-    return missing.length === 0 ? undefined : `expected ${what} (it lacks ${missing.join(', ')})`;
-  };
+function anything(): undefined {
+  return undefined;
 }

@@ -2,7 +2,8 @@ import type { WorkCounts } from '../core/counts.js';
 import type { DeadLetter } from '../core/dead-letters.js';
 import type { Job } from '../core/job.js';
 import type { Source } from '../core/sources.js';
-import type { SubmitOptions } from '../core/worker-process.js';
+import type { SubmitOptions } from '../core/submit-options.js';
+import { INSPECT, inspection, type Inspect } from '../core/inspection.js';
 import type { JobProcess } from '../job-process.js';
 
 /** The part of `JobProcess` that concerns one worker type, with typed payloads. Injected by `@InjectWorkerType(type)`. */
@@ -12,6 +13,15 @@ export class WorkerTypeDoor<Payload = unknown> {
     readonly type: string,
     private readonly jobs: JobProcess,
   ) {}
+
+  /** What it stands for: the job process behind it is no part of what is printed or sent. */
+  toJSON(): { type: string } {
+    return { type: this.type };
+  }
+
+  [INSPECT](_depth: number, options: unknown, inspect: Inspect): string {
+    return inspection(this, options, inspect);
+  }
 
   /** @see WorkerProcess.distributeWork */
   distributeWork(source: Source<Payload>, options?: SubmitOptions): Promise<Job> {

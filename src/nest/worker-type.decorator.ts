@@ -26,20 +26,46 @@ export function workerTypeMetadata(target: object): WorkerTypeMetadata | undefin
   return Reflect.getOwnMetadata(WORKER_TYPE_METADATA, target) as WorkerTypeMetadata | undefined;
 }
 
-const injectedTypes = new Set<string>();
+const INJECTED_TYPES_METADATA = 'nestjs-background-worker:injected-types';
+const DOOR_TOKEN_PREFIX = 'nestjs-background-worker:door:';
+
+/** Of a property, or of a parameter of the constructor. */
+type AnyDecorator = (target: object, key?: string | symbol, index?: number) => void;
+
+const allInjectedTypes = new Set<string>();
 
 /** DI token of the `WorkerTypeDoor` of a type. */
 export function getWorkerTypeToken(type: string): string {
-  return `nestjs-background-worker:door:${type}`;
+  return DOOR_TOKEN_PREFIX + type;
 }
 
-/** Injects the `WorkerTypeDoor` of one worker type. */
+/** The type of the door that the token stands for; undefined when it is another token. */
+export function workerTypeOfToken(token: unknown): string | undefined {
+  return typeof token === 'string' && token.startsWith(DOOR_TOKEN_PREFIX)
+    ? token.slice(DOOR_TOKEN_PREFIX.length)
+    : undefined;
+}
+
+/**
+ * Injects the `WorkerTypeDoor` of one worker type. The type has to be known when the application has started: one that
+ * `WorkerFactory.register` makes known, from `onModuleInit` at the latest.
+ */
 export function InjectWorkerType(type: string): PropertyDecorator & ParameterDecorator {
-  injectedTypes.add(type);
-  return Inject(getWorkerTypeToken(type));
+  allInjectedTypes.add(type);
+  const inject = Inject(getWorkerTypeToken(type)) as AnyDecorator;
+  return (target: object, key?: string | symbol, index?: number) => {
+    const into = typeof target === 'function' ? target : target.constructor;
+    Reflect.defineMetadata(INJECTED_TYPES_METADATA, [...typesInjectedInto(into), type], into);
+    inject(target, key, index);
+  };
+}
+
+/** The types that a class wants doors to. */
+export function typesInjectedInto(target: object): readonly string[] {
+  return (Reflect.getMetadata(INJECTED_TYPES_METADATA, target) as string[] | undefined) ?? [];
 }
 
 /** Worker types that some class wants a door to: names only, so that applications in one process share nothing else. */
 export function typesToInject(): readonly string[] {
-  return [...injectedTypes];
+  return [...allInjectedTypes];
 }

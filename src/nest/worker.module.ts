@@ -1,10 +1,14 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
-import { DiscoveryModule, ModuleRef } from '@nestjs/core';
+import { DiscoveryModule, ModuleRef, ModulesContainer } from '@nestjs/core';
+import { InvalidOptionsError } from '../core/errors.js';
 import { WorkerPool } from '../core/worker-pool.js';
 import { JOB_PROCESS_SETUP, JobProcess, type JobProcessSetup } from '../job-process.js';
 import { CronRegistrar } from './cron-registrar.js';
 import { CursorExplorer } from './cursor-explorer.js';
+import { DoorCheck } from './door-check.js';
+import { refuseSecondImport } from './imported-once.js';
 import { MessageExplorer } from './message-explorer.js';
+import { MicroserviceCheck } from './microservice-check.js';
 import { WorkerExplorer } from './worker-explorer.js';
 import { WorkerFactory } from './worker-factory.js';
 import { WorkerLifecycle } from './worker-lifecycle.js';
@@ -15,12 +19,19 @@ import {
   type ASYNC_OPTIONS_TYPE,
   type OPTIONS_TYPE,
 } from './worker-module-definition.js';
+import { checkAsyncArgument, checkArgument } from './worker-module-argument.js';
 import { checkModuleOptions, splitOptions, type WorkerModuleOptions } from './worker-module-options.js';
 import { WorkerTypeDoor } from './worker-type-door.js';
 import { getWorkerTypeToken, typesToInject } from './worker-type.decorator.js';
 
 const providers: Provider[] = [
-  { provide: WORKER_MODULE_OPTIONS, useFactory: checkModuleOptions, inject: [MODULE_OPTIONS_TOKEN] },
+  // Those of forRoot and forRootAsync take its place.
+  { provide: MODULE_OPTIONS_TOKEN, useFactory: refuseBareImport, inject: [ModulesContainer] },
+  {
+    provide: WORKER_MODULE_OPTIONS,
+    useFactory: checkImport,
+    inject: [ModulesContainer, MODULE_OPTIONS_TOKEN],
+  },
   { provide: JOB_PROCESS_SETUP, useFactory: toSetup, inject: [WORKER_MODULE_OPTIONS] },
   { provide: JobProcess, useFactory: makeJobProcess, inject: [ModuleRef, WORKER_MODULE_OPTIONS] },
   { provide: WorkerPool, useFactory: (jobs: JobProcess) => jobs.pool, inject: [JobProcess] },
@@ -29,6 +40,8 @@ const providers: Provider[] = [
   CursorExplorer,
   CronRegistrar,
   MessageExplorer,
+  DoorCheck,
+  MicroserviceCheck,
   WorkerLifecycle,
 ];
 
@@ -42,13 +55,15 @@ const providers: Provider[] = [
   exports: [JobProcess, WorkerPool, WorkerFactory],
 })
 export class WorkerModule extends ConfigurableModuleClass {
-  /** @throws InvalidOptionsError at start, which names every wrong option */
+  /** @throws InvalidOptionsError, at start, which names every wrong option */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    checkArgument(options);
     return withDoors(super.forRoot(options));
   }
 
-  /** @throws InvalidOptionsError at start, which names every wrong option */
+  /** @throws InvalidOptionsError, at start, which names every wrong option */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    checkAsyncArgument(options);
     return withDoors(super.forRootAsync(options));
   }
 }
@@ -75,6 +90,18 @@ function doors() {
     useFactory: (jobs: JobProcess) => new WorkerTypeDoor(type, jobs),
     inject: [JobProcess],
   }));
+}
+
+function refuseBareImport(modules: ModulesContainer): never {
+  refuseSecondImport(modules, WorkerModule);
+  throw new InvalidOptionsError('WorkerModule', [
+    'expected WorkerModule.forRoot() or WorkerModule.forRootAsync() among the imports, got the class alone',
+  ]);
+}
+
+function checkImport(modules: ModulesContainer, options: WorkerModuleOptions): WorkerModuleOptions {
+  refuseSecondImport(modules, WorkerModule);
+  return checkModuleOptions(options);
 }
 
 function toSetup(options: WorkerModuleOptions): JobProcessSetup {

@@ -25,7 +25,7 @@ const TABLES = [
    )`,
   `CREATE TABLE quote_statistics (
      symbol text PRIMARY KEY,
-     days integer NOT NULL,
+     prices integer NOT NULL,
      first_date date NOT NULL,
      last_date date NOT NULL,
      periods_per_year integer NOT NULL,

@@ -1,44 +1,68 @@
 import { existsSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import pino from 'pino';
 import { JobProcess } from '../index.js';
-import { InvalidConfigError, readConfig, type ServiceConfig } from './config/service-config.js';
+import {
+  asksForHelp,
+  InvalidConfigError,
+  readConfig,
+  USAGE,
+  type ServiceConfig,
+} from './config/service-config.js';
+import type { ProgressDisplay } from './display/progress.js';
 import { createProgressDisplay } from './display/progress-display.js';
 import { renderSummary } from './display/render-summary.js';
 import { startEmbeddedPostgres } from './embedded-postgres/embedded-postgres.js';
+import { tellOfEnding } from './ending.js';
+import { makeLogFile } from './log-folder.js';
 import { runMainJob } from './run/main-job.js';
 import { startService, type RunningService } from './service.js';
 import { startError } from './start-error.js';
 
 async function main(): Promise<void> {
+  const argv = process.argv.slice(2);
+  if (asksForHelp(argv)) return print(USAGE);
   if (existsSync('.env')) process.loadEnvFile('.env');
-  const config = readConfig(process.argv.slice(2), process.env);
-  const logFile = config.logFile ?? path.join(tmpdir(), `background-worker-${process.pid}.log`);
-  await requireWritable({ LOG_FILE: logFile, '--json': config.jsonFile });
+  const config = readConfig(argv, process.env);
+  await requireWritable({ LOG_FILE: config.logFile, '--json': config.jsonFile });
+  const logFile = config.logFile ?? (await makeLogFile());
   const database = await openDatabase(config);
   const service = await startService(config, database.url, pino.destination(logFile));
   const { app, url, transportName } = service;
   print(`Service at ${url}, messages ${transportName}\nLog in ${logFile}\n`);
+  const display = createProgressDisplay(process.stdout);
+  tellOfEnding(service, (line) => {
+    // Bars that still moved would overwrite it.
+    display.close();
+    print(line);
+  });
 
-  try {
-    await run(service, config);
-  } catch (error) {
-    // A signal ends the run as well; the service then ends the process itself, once its work is done.
-    if (app.get(JobProcess).isClosed) return;
-    await app.close();
-    throw error;
-  }
+  await run(service, config, display);
+  // A signal has the service end the process by itself, once its work is done.
+  if (app.get(JobProcess).isClosed) return;
   if (!config.once) return print(`The service stays up at ${url}; Ctrl-C ends it.`);
   await app.close();
   await database.close();
 }
 
-async function run(service: RunningService, { jsonFile }: ServiceConfig): Promise<void> {
-  const summary = await runMainJob(service, createProgressDisplay(process.stdout));
-  print(`\n${renderSummary(summary)}`);
-  if (jsonFile !== undefined) await writeFile(jsonFile, `${JSON.stringify(summary, null, 2)}\n`);
+/** The main job with its summary. Of a run that a signal ends there is none, and that is no failure. */
+async function run(
+  service: RunningService,
+  { jsonFile }: ServiceConfig,
+  display: ProgressDisplay,
+): Promise<void> {
+  const { app } = service;
+  try {
+    const summary = await runMainJob(service, display);
+    print(`\n${renderSummary(summary)}`);
+    if (jsonFile === undefined) return;
+    await writeFile(jsonFile, `${JSON.stringify(summary, null, 2)}\n`);
+    print(`Summary in ${jsonFile}`);
+  } catch (error) {
+    if (app.get(JobProcess).isClosed) return;
+    await app.close();
+    throw error;
+  }
 }
 
 /** What is written at the end had better be told of at the start. */

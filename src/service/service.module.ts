@@ -22,10 +22,15 @@ import { ErrorFilter } from './error.filter.js';
 import { FinancialDataWorker } from './quotes/financial-data.worker.js';
 import { DAILY_QUOTES, QuoteFeed } from './quotes/quote-feed.js';
 import { QuotesController } from './quotes/quotes.controller.js';
+import { RoutesController } from './routes.controller.js';
 import { StatusController } from './status.controller.js';
 import type { ServiceTransport } from './transport/service-transport.js';
+import { UnknownRouteFilter } from './unknown-route.filter.js';
 import { UploadsController } from './uploads/uploads.controller.js';
 import { UserProcessingWorker } from './users/user-processing.worker.js';
+
+/** How long the end of the service lets work finish. */
+export const SHUTDOWN_TIMEOUT_MS = 20_000;
 
 /** DI token of the client that sends webhooks to the service. */
 export const WEBHOOK_CLIENT = Symbol('WEBHOOK_CLIENT');
@@ -59,7 +64,13 @@ export class ServiceModule implements OnApplicationShutdown {
           useFactory: (dataSource: DataSource) => workerOptions(config, dataSource),
         }),
       ],
-      controllers: [UploadsController, QuotesController, ActivityController, StatusController],
+      controllers: [
+        RoutesController,
+        UploadsController,
+        QuotesController,
+        ActivityController,
+        StatusController,
+      ],
       providers: [
         UserProcessingWorker,
         FinancialDataWorker,
@@ -69,6 +80,7 @@ export class ServiceModule implements OnApplicationShutdown {
         { provide: TypeOrmUploadStore, useFactory: uploadStore, inject: [DataSource] },
         { provide: WEBHOOK_CLIENT, useFactory: () => transport.createClient() },
         { provide: APP_FILTER, useClass: ErrorFilter },
+        { provide: APP_FILTER, useClass: UnknownRouteFilter },
       ],
     };
   }
@@ -83,6 +95,7 @@ async function workerOptions(config: ServiceConfig, dataSource: DataSource): Pro
   return {
     maxConcurrency,
     scalingThreshold,
+    shutdownTimeoutMs: SHUTDOWN_TIMEOUT_MS,
     cursors: { [DAILY_QUOTES]: { cron: quotesCron } },
     cursorCache: redisUrl === undefined ? undefined : await openCursorCache(redisUrl),
     uploads: { store: uploadStore(dataSource), pageSize: 1_000 },

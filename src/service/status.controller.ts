@@ -1,14 +1,6 @@
-import {
-  Controller,
-  Get,
-  HttpCode,
-  NotFoundException,
-  Param,
-  ParseIntPipe,
-  Post,
-  Query,
-} from '@nestjs/common';
+import { Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { JobProcess, UnknownWorkerTypeError, type WorkCounts } from '../index.js';
+import { PositionPipe } from './position.pipe.js';
 
 /** One dead letter as it is shown: the error as text. */
 interface ShownDeadLetter {
@@ -39,10 +31,7 @@ export class StatusController {
   }
 
   @Get('dead-letters/:type')
-  deadLetters(
-    @Param('type') type: string,
-    @Query('after', new ParseIntPipe({ optional: true })) after?: number,
-  ): ShownDeadLetter[] {
+  deadLetters(@Param('type') type: string, @Query('after', PositionPipe) after: number): ShownDeadLetter[] {
     this.requireType(type);
     return this.jobs
       .deadLetters({ type, after })

@@ -1,10 +1,13 @@
+/* oxlint-disable jest/no-standalone-expect -- one test runs only where there is curl */
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { NestFactory } from '@nestjs/core';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { lastValueFrom } from 'rxjs';
 import ts from 'typescript';
 import {
@@ -13,16 +16,19 @@ import {
   resolveProcessOptions,
   resolveTypeOptions,
 } from '../../src/core/options.js';
-import { thresholdScaling, type JobProcess, type MessageReceipt } from '../../src/index.js';
+import { thresholdScaling, WorkerProcess, type JobProcess, type MessageReceipt } from '../../src/index.js';
 import { cursorJobSettingRules } from '../../src/nest/cursor-job.decorator.js';
 import { splitOptions } from '../../src/nest/worker-module-options.js';
 import { loadWebhookPayloads } from '../../src/service/activity/webhook-payloads.js';
 import { renderSummary } from '../../src/service/display/render-summary.js';
 import { readQuoteFiles } from '../../src/service/quotes/quote-files.js';
+import { USER_COLUMNS } from '../../src/service/users/user-columns.js';
 import { generateUserFile } from '../../src/service/users/user-file.js';
 import { buildPackage, type BuiltPackage } from '../support/built-package.js';
+import { createTestDatabase } from '../support/database.js';
 import { freePort } from '../support/free-port.js';
 import { until } from '../support/until.js';
+import { startTestService } from './service/running-service.js';
 
 jest.setTimeout(60_000);
 
@@ -69,10 +75,18 @@ function tables(first: string): string[][][] {
   );
 }
 
-const [appModule, main, plain, ...otherBlocks] = blocks('README.md', 'ts') as [string, string, string];
+const [appModule, main, uploads, operations, plain, ...otherBlocks] = blocks('README.md', 'ts') as [
+  appModule: string,
+  main: string,
+  uploads: string,
+  operations: string,
+  plain: string,
+];
 const files: Readonly<Record<string, string>> = {
   'app.module.ts': appModule,
   'main.ts': main,
+  'uploads.module.ts': uploads,
+  'operations.ts': operations,
   'plain.ts': plain,
 };
 
@@ -80,13 +94,17 @@ let built: BuiltPackage;
 let port: number;
 
 beforeAll(async () => {
-  [built, port] = await Promise.all([buildPackage(), freePort()]);
+  let messagePort: number;
+  [built, port, messagePort] = await Promise.all([buildPackage(), freePort(), freePort()]);
   const folder = path.join(built.folder, 'readme');
   await mkdir(folder);
   await copyFile(path.join(ROOT, 'test/support/readme/users.ts'), path.join(folder, 'users.ts'));
   for (const [file, text] of Object.entries(files)) await writeFile(path.join(folder, file), text);
-  await writeFile(path.join(folder, 'main-here.ts'), main.replace('listen(3000)', `listen(${port})`));
-  for (const name of ['users', 'app.module', 'main-here', 'plain']) {
+  const mainHere = main
+    .replace('listen(3000)', `listen(${port})`)
+    .replace('port: 4000', `port: ${messagePort}`);
+  await writeFile(path.join(folder, 'main-here.ts'), mainHere);
+  for (const name of ['users', 'app.module', 'main-here', 'uploads.module', 'operations', 'plain']) {
     await built.add(path.join(folder, `${name}.ts`), `readme/${name}.js`);
   }
 });
@@ -102,10 +120,11 @@ afterEach(async () => {
 });
 
 describe('the TypeScript of the README', () => {
-  it('is an application, its main file, and a script; no page has more', () => {
+  it('is an application, its main file, two parts of others, and a script; no page has more', () => {
     expect(otherBlocks).toEqual([]);
     expect(blocks('docs/architecture.md', 'ts')).toEqual([]);
     expect(main).toContain('listen(3000)');
+    expect(main).toContain('port: 4000');
   });
 
   it('compiles against the package', () => {
@@ -189,6 +208,67 @@ describe('the TypeScript of the README', () => {
   });
 });
 
+describe('the parts of other applications in the README', () => {
+  it('take uploads in and work on them, in Postgres', async () => {
+    const database = await createTestDatabase();
+    closings.push(() => database.drop());
+    const { DATABASE_URL: usual } = process.env;
+    closings.push(() => Promise.resolve((process.env.DATABASE_URL = usual)));
+    process.env.DATABASE_URL = database.url;
+    const { UploadsModule } = (await load('readme/uploads.module.js')) as { UploadsModule: new () => object };
+    const app = await NestFactory.create(UploadsModule, { logger: false });
+    closings.push(() => app.close());
+    await app.listen(0, '127.0.0.1');
+    const url = await app.getUrl();
+    const post = async (route: string, body: unknown) => {
+      const headers = { 'content-type': 'application/json' };
+      const response = await fetch(url + route, { method: 'POST', headers, body: JSON.stringify(body) });
+      return (await response.json()) as Record<string, unknown>;
+    };
+    const people = [{ id: 'ada' }, { id: 'grace' }, { id: 'edsger' }];
+    const { id } = await post('/uploads', people);
+    const run = await post(`/uploads/${id as string}/process`, {});
+    const said = /processUserUpload\(id\); \/\/ \{ (.*) \}/.exec(uploads)![1]!.split(', ');
+    expect(Object.keys(run)).toEqual(said);
+    const { JobProcess: Jobs } = (await load('dist/index.js')) as { JobProcess: typeof JobProcess };
+    expect(await (await app.get(Jobs).processUserUpload(id as string)).completed).toMatchObject({
+      status: 'completed',
+    });
+    const rows = `SELECT DISTINCT state, attempts, error FROM worker_upload_rows`;
+    const { DataSource } = await import('typeorm');
+    expect(await app.get(DataSource).query(rows)).toEqual([{ state: 'done', attempts: 1, error: null }]);
+  });
+
+  it('decide on dead letters, and hear of each', async () => {
+    const { Operations } = (await load('readme/operations.js')) as {
+      Operations: new (jobs: WorkerProcess) => { onModuleInit(): void; tidyUp(): object };
+    };
+    const jobs = new WorkerProcess({ retry: { limit: 0 } });
+    closings.push(() => jobs.shutdown());
+    let isDown = true;
+    jobs.register('user-processing', {
+      processItem: (person: string) => {
+        if (isDown) throw new Error(person === 'ada' ? 'mail server is down' : 'no such person');
+      },
+    });
+    const told = jest.spyOn(console, 'error').mockImplementation(() => undefined);
+    closings.push(() => Promise.resolve(told.mockRestore()));
+    const here = new Operations(jobs);
+    here.onModuleInit();
+    const job = await jobs.distributeWork('user-processing', ['ada', 'nobody']);
+    await job.completed;
+    expect(told.mock.calls).toEqual([
+      [`user-processing ${job.id}:0: mail server is down`],
+      [`user-processing ${job.id}:1: no such person`],
+    ]);
+    isDown = false;
+    expect(here.tidyUp()).toEqual({ redriven: 1, discarded: 1 });
+    await jobs.waitForCompletion();
+    expect(job.progress()).toMatchObject({ done: 1, failed: 1 });
+    expect(jobs.deadLetters()).toEqual([]);
+  });
+});
+
 describe('the commands of the pages', () => {
   it('are scripts of the package, or npm itself', () => {
     for (const page of PAGES) {
@@ -208,7 +288,8 @@ describe('the commands of the pages', () => {
   it('do no more than that in shell blocks', () => {
     const lines = PAGES.flatMap((page) => blocks(page, 'sh')).flatMap((block) => block.trim().split('\n'));
     expect(lines).toEqual(expect.arrayContaining(['npm ci && npm start', 'npm ci && npm test']));
-    for (const command of lines.flatMap((line) => line.replace(/ +#.*/, '').split(' && '))) {
+    const others = lines.filter((line) => !line.startsWith('curl '));
+    for (const command of others.flatMap((line) => line.replace(/ +#.*/, '').split(' && '))) {
       expect(command).toMatch(/^npm (ci|test|start|run [\w:]+|install [\w@/ -]+)$/);
     }
   });
@@ -291,6 +372,43 @@ describe('what the README says of the service', () => {
     expect(prose).toContain(`${quotes.toLocaleString('en-US')} real share prices`);
     expect(prose).toContain(`${loadWebhookPayloads().length} real GitHub webhooks`);
     expect(prose).toContain(`The ${badRows} dead letters are the bad rows of the file`);
+  });
+
+  const { error: noCurl } = spawnSync('curl', ['--version']);
+  const testCurl = noCurl === undefined ? it : it.skip;
+  testCurl('is what its curl lines do', async () => {
+    const database = await createTestDatabase();
+    closings.push(() => database.drop());
+    const service = await startTestService(database.url);
+    closings.push(() => service.app.close());
+    const { columns, lines } = { columns: USER_COLUMNS.join(','), lines: blocks('README.md', 'sh').join('') };
+    expect(README).toContain(`\`${columns}\``);
+    const user = '1,ada@example.com,Ada Lovelace,1985-12-10,GB,,2026-01-01T00:00:00Z,free';
+    await writeFile(
+      path.join(built.folder, 'users.csv'),
+      `${columns}\n${user}\n${user.replace('ada@', 'ada')}\n`,
+    );
+    let id = '';
+    const curl = async (line: string) => {
+      const command = line.replace('http://127.0.0.1:3000', service.url).replace('<id>', id);
+      const { stdout } = await promisify(execFile)('sh', ['-c', `${command} --silent`], {
+        cwd: built.folder,
+      });
+      return JSON.parse(stdout) as Record<string, unknown>;
+    };
+    const [receive, work, failed, all, ...others] = lines.match(/^curl .*$/gm) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    expect(others).toEqual([]);
+    ({ id } = (await curl(receive)) as { id: string });
+    const ended = service.next('uploadEnded');
+    await curl(work);
+    expect(await ended).toMatchObject({ rows: 2, done: 1, failed: 1 });
+    expect(await curl(failed)).toMatchObject([{ number: 2 }]);
+    expect(JSON.stringify(await curl(all))).toContain('/uploads/:id/failed');
   });
 
   it('looks like its summary', () => {

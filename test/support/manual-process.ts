@@ -7,14 +7,13 @@ import { ManualClock } from './manual-clock.js';
 
 /** A worker process whose time the test turns. */
 export class ManualProcess extends WorkerProcess {
-  readonly clock: ManualClock;
+  declare readonly clock: ManualClock;
 
   constructor({
     clock = new ManualClock(),
     ...options
   }: WorkerProcessOptionsInput & { clock?: ManualClock } = {}) {
     super({ random: () => 0.5, ...options, clock });
-    this.clock = clock;
   }
 
   /** The events of this name, gathered from now on. */

@@ -1,6 +1,8 @@
 import { describe } from '../../core/describe.js';
-import { BackgroundWorkerError } from '../../core/errors.js';
+import { BackgroundWorkerError, ProcessClosedError } from '../../core/errors.js';
+import { promiseWithResolve } from '../../core/promise-with-resolve.js';
 import type { FeedDoor } from '../feed-door.js';
+import { untilAborted } from '../until-aborted.js';
 import type { CursorCache } from './cursor-cache.js';
 import { CursorRun, type CursorJobDefinition } from './cursor-run.js';
 import type { CursorRunResult, Trigger, TriggerCause } from './cursor-source.js';
@@ -39,6 +41,8 @@ export class CursorFeed {
   private readonly definitions = new Map<string, CursorJobDefinition>();
   private readonly runs = new Map<string, CursorRun>();
   private readonly waiting = new Map<string, Set<(trigger: Trigger) => void>>();
+  /** Aborts when no trigger will start a run any more. */
+  private readonly stopped = new AbortController();
 
   constructor(
     private readonly door: FeedDoor,
@@ -80,29 +84,27 @@ export class CursorFeed {
   /**
    * Resolves at the next trigger of the job that starts a run.
    *
-   * @throws UnknownCursorJobError; rejects with the signal's reason when it aborts first
+   * @throws UnknownCursorJobError, ProcessClosedError; rejects with the signal's reason when it aborts first
    */
   async waitForTrigger(name: string, signal?: AbortSignal): Promise<Trigger> {
     this.definition(name);
-    signal?.throwIfAborted();
+    const { promise, resolve } = promiseWithResolve<Trigger>();
     const waiting = this.waiting.get(name) ?? new Set();
-    this.waiting.set(name, waiting);
-    return new Promise((resolve, reject) => {
-      const give = (trigger: Trigger) => {
-        signal?.removeEventListener('abort', giveUp);
-        resolve(trigger);
-      };
-      const giveUp = () => {
-        waiting.delete(give);
-        reject(signal!.reason as Error);
-      };
-      waiting.add(give);
-      signal?.addEventListener('abort', giveUp, { once: true });
-    });
+    this.waiting.set(name, waiting.add(resolve));
+    try {
+      const given = signal === undefined ? [] : [signal];
+      return await untilAborted(promise, ...given, this.stopped.signal);
+    } finally {
+      waiting.delete(resolve);
+    }
   }
 
-  /** Stops reading in all runs; the pages that are worked on may end. Resolves when they have. */
+  /**
+   * Stops reading in all runs; the pages that are worked on may end. Turns away who waits for a trigger. Resolves when the
+   * runs have ended.
+   */
   async interruptAll(): Promise<void> {
+    this.stopped.abort(new ProcessClosedError('waitForTrigger()'));
     const runs = [...this.runs.values()];
     for (const run of runs) run.interrupt();
     await Promise.all(runs.map(({ completed }) => completed));

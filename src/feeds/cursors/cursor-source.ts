@@ -1,5 +1,6 @@
 /** A slice of a data source. */
 export interface Page<Payload, Cursor> {
+  /** Payloads, each of which becomes an item; there may be none. */
   readonly items: readonly Payload[];
   /**
    * The position after this page, a JSON value. Undefined or null: the source has ended, and the next run starts over
@@ -23,11 +24,16 @@ export interface CursorSource<Payload = unknown, Cursor = unknown> {
    * The page that follows `cursor`; the first one when it is undefined.
    *
    * @param limit items that the page should have at the most
-   * @param signal aborts when the run is cancelled or the process shuts down
+   * @param signal aborts when the run is cancelled, the process shuts down, or the page takes longer than
+   *   `fetchTimeoutMs`. The run does not wait for an answer then: what comes later is ignored
    */
   fetchPage(cursor: Cursor | undefined, limit: number, signal: AbortSignal): Promise<Page<Payload, Cursor>>;
 
-  /** Called when a run has read the source to its end and every item of it has ended. */
+  /**
+   * Called when a run has read the source to its end (or to a page that `isLast`) and every item of it has ended, even if
+   * it found none. The checkpoint moves past the last page after this has resolved: when this rejects, or the process
+   * ends before, the next run repeats the last page and calls it again. So it had better be fit to be called twice.
+   */
   onRunCompleted?(result: CursorRunResult): void | Promise<void>;
 }
 
@@ -36,19 +42,23 @@ export type TriggerCause = 'cron' | 'manual' | 'message';
 
 /** One call for a cursor job to run. */
 export interface Trigger {
+  /** The name of the cursor job. */
   readonly name: string;
   readonly cause: TriggerCause;
 }
 
 /** How a run ended. */
 export type CursorRunStatus =
-  /** The source was read to its end. */
+  /** The source was read to its end (or to a page that `isLast`), and `onRunCompleted` has resolved. */
   | 'completed'
-  /** The source threw, or contradicted itself. The checkpoint is kept. */
+  /**
+   * The source threw, contradicted itself or passed `fetchTimeoutMs`, or the checkpoint could not be read or written. The
+   * checkpoint stands before the first page that was not recorded.
+   */
   | 'failed'
-  /** `cancel` was called. The checkpoint is kept. */
+  /** It was cancelled before its end. The checkpoint stands before the page that was cut short. */
   | 'cancelled'
-  /** The process shut down first. The checkpoint is kept. */
+  /** The process shut down before its end. The checkpoint stands before the first page that was not worked off. */
   | 'interrupted';
 
 /** Counts of a run at one moment. */
@@ -57,11 +67,15 @@ export interface CursorRunProgress {
   readonly pages: number;
   /** Items of these pages and of the one that is worked on. */
   readonly items: number;
+  /** Those that completed. */
   readonly done: number;
+  /** Those that became dead letters. */
   readonly failed: number;
 }
 
+/** What `run.completed` resolves with. */
 export interface CursorRunResult extends CursorRunProgress {
+  /** The name of the cursor job. */
   readonly name: string;
   readonly status: CursorRunStatus;
   /** What ended the run, when `status` is `failed`. */

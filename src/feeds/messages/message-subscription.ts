@@ -1,7 +1,9 @@
 import type { Job } from '../../core/job.js';
 import { ProcessClosedError, UnrecoverableError } from '../../core/errors.js';
 import { toError } from '../../core/to-error.js';
+import { errorText } from '../error-text.js';
 import type { FeedDoor } from '../feed-door.js';
+import { INSPECT, inspection, type Inspect } from '../../core/inspection.js';
 
 /**
  * When a message counts as taken: as soon as its items are in the queue, or when each of them has ended. On the memory
@@ -53,31 +55,47 @@ export class NoItemsError extends UnrecoverableError {
   }
 }
 
+/** What a message became: the job of its items, or a dead letter. */
+type Taken =
+  | { readonly kind: 'queued'; readonly job: Job }
+  | { readonly kind: 'refused'; readonly receipt: MessageReceipt };
+
 /** A stream of messages whose items go to one worker type, as long as it is open. */
 export class MessageSubscription<Message, Payload> {
   private opened: Promise<Unsubscribe | undefined> = Promise.resolve(undefined);
   private closing: Promise<void> | undefined = undefined;
-  private readonly underWay = new Set<Promise<unknown>>();
+  /** The messages that were taken and are not settled, acknowledged or not: by what they end as, what they became. */
+  private readonly unsettled = new Map<Promise<MessageReceipt>, Promise<Taken>>();
 
   constructor(
     private readonly door: FeedDoor,
+    /** The worker type that the items go to. */
     readonly type: string,
     private readonly options: MessageOptions<Message, Payload> = {},
     private readonly onClosed: () => void = () => undefined,
   ) {}
 
-  /** Takes one message in. @throws ProcessClosedError when the subscription is closed: the sender keeps the message */
+  /**
+   * Takes one message in. When it rejects, the sender is to keep the message.
+   *
+   * @throws ProcessClosedError when the subscription is closed, or the process shuts down before the message is taken (with
+   *   `acknowledge: 'settled'`, before it is settled)
+   * @throws QueueFullError when too many submissions wait for room already
+   * @throws DeadLettersFullError when `toItems` refuses the message and as many dead letters are kept as may be
+   */
   deliver(
     message: Message,
     toItems: ToItems<Message, Payload> | undefined = this.options.toItems,
   ): Promise<MessageReceipt> {
-    const receipt = this.take(message, toItems);
-    this.underWay.add(receipt);
-    const forget = () => void this.underWay.delete(receipt);
-    receipt.then(forget, forget);
-    return receipt;
+    const taking = this.take(message, toItems);
+    const settled = this.settle(taking);
+    this.unsettled.set(settled, taking);
+    const forget = () => void this.unsettled.delete(settled);
+    settled.then(forget, forget);
+    return this.acknowledge === 'settled' ? settled : stored(taking);
   }
 
+  /** Lets messages come. @throws what `subscribe` throws; the subscription is closed then */
   async open(subscribe: Subscribe<Message>): Promise<void> {
     const opening = (async () => subscribe((message) => this.deliver(message)))();
     // What could not be opened has nothing to unsubscribe from.
@@ -91,8 +109,9 @@ export class MessageSubscription<Message, Payload> {
   }
 
   /**
-   * Takes no more messages, runs what awaits a retry, and resolves when every message taken before is settled; rejects
-   * then if unsubscribing failed. A second call returns the same promise.
+   * Takes no more messages, runs what awaits a retry of those that were taken before, and resolves when every one of them
+   * is settled, also where they were acknowledged before (`acknowledge: 'stored'`); rejects then if unsubscribing failed. A
+   * second call returns the same promise.
    */
   close(): Promise<void> {
     // A turn later: who unsubscribes may call this again, and must find it closed.
@@ -100,46 +119,67 @@ export class MessageSubscription<Message, Payload> {
     return this.closing;
   }
 
+  /** For answers over HTTP and messages. `unsettled`: messages that were taken and have not been settled yet. */
+  toJSON(): { readonly type: string; readonly acknowledge: Acknowledge; readonly unsettled: number } {
+    return { type: this.type, acknowledge: this.acknowledge, unsettled: this.unsettled.size };
+  }
+
+  /** For people at a console. */
+  [INSPECT](_depth: number, options: unknown, inspect: Inspect): string {
+    return inspection(this, options, inspect);
+  }
+
+  private get acknowledge(): Acknowledge {
+    return this.options.acknowledge ?? 'settled';
+  }
+
   private async end(): Promise<void> {
     try {
       const unsubscribe = await this.opened;
       await unsubscribe?.();
     } finally {
-      this.door.retryFailedItems(this.type);
-      await Promise.allSettled(this.underWay);
+      // Also of those that are not in the queue yet, as a part of them may have failed already.
+      for (const taking of this.unsettled.values()) taking.then(retryNow, () => undefined);
+      await Promise.allSettled(this.unsettled.keys());
       this.onClosed();
     }
   }
 
-  private async take(
-    message: Message,
-    toItems: ToItems<Message, Payload> | undefined,
-  ): Promise<MessageReceipt> {
+  private async take(message: Message, toItems: ToItems<Message, Payload> | undefined): Promise<Taken> {
     if (this.closing !== undefined) throw new ProcessClosedError(`Message for ${this.type}`);
     let payloads: readonly Payload[];
     try {
       payloads = await itemsOf(message, toItems);
     } catch (error) {
-      return this.reject(message, toError(error));
+      return { kind: 'refused', receipt: this.reject(message, toError(error)) };
     }
-    const job = await this.door.distributeWork(this.type, payloads);
-    return (this.options.acknowledge ?? 'settled') === 'settled' ? this.settled(job) : stored(job);
+    return { kind: 'queued', job: await this.door.distributeWork(this.type, payloads) };
   }
 
   private reject(message: Message, error: Error): MessageReceipt {
     const job = this.door.rejectItem(this.type, message, error);
-    return { jobId: job.id, items: 1, done: 0, failed: 1, rejected: error.message };
+    return { jobId: job.id, items: 1, done: 0, failed: 1, rejected: errorText(error) };
   }
 
-  private async settled(job: Job): Promise<MessageReceipt> {
-    const { total, done, failed, handedBack } = await job.completed;
+  private async settle(taking: Promise<Taken>): Promise<MessageReceipt> {
+    const taken = await taking;
+    if (taken.kind === 'refused') return taken.receipt;
+    const { id, completed } = taken.job;
+    const { total, done, failed, handedBack } = await completed;
     if (handedBack > 0) throw new ProcessClosedError(`Message for ${this.type}`);
-    return { jobId: job.id, items: total, done, failed, rejected: undefined };
+    return { jobId: id, items: total, done, failed, rejected: undefined };
   }
 }
 
-function stored(job: Job): MessageReceipt {
-  return { jobId: job.id, items: job.accepted, done: undefined, failed: undefined, rejected: undefined };
+function retryNow(taken: Taken): void {
+  if (taken.kind === 'queued') taken.job.retryFailedItems();
+}
+
+async function stored(taking: Promise<Taken>): Promise<MessageReceipt> {
+  const taken = await taking;
+  if (taken.kind === 'refused') return taken.receipt;
+  const { id, accepted } = taken.job;
+  return { jobId: id, items: accepted, done: undefined, failed: undefined, rejected: undefined };
 }
 
 async function itemsOf<Message, Payload>(
@@ -149,5 +189,6 @@ async function itemsOf<Message, Payload>(
   if (toItems === undefined) return [message as unknown as Payload];
   const items = await toItems(message);
   if (items === undefined) throw new NoItemsError();
-  return Array.isArray(items) ? (items as readonly Payload[]) : [items as Payload];
+  // A copy: an array of which an item can't be read is refused before any of it is in the queue.
+  return Array.isArray(items) ? [...(items as readonly Payload[])] : [items as Payload];
 }

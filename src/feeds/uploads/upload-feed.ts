@@ -1,11 +1,14 @@
 import { ProcessClosedError } from '../../core/errors.js';
 import type { FeedDoor } from '../feed-door.js';
+import { LateOutcomes } from './late-outcomes.js';
 import { UnknownUploadError, UploadNotReadyError, UploadRun, type UploadRunResult } from './upload-run.js';
 import type { UploadStatus, UploadStore } from './upload-store.js';
 
 /** What an upload feed tells. */
 export interface UploadFeedListener {
   uploadEnded(result: UploadRunResult): void;
+  /** The outcome of a redriven row could not be written, and is lost to the store. */
+  writeFailed(error: Error): void;
 }
 
 const READY: ReadonlySet<UploadStatus> = new Set<UploadStatus>([
@@ -19,6 +22,8 @@ const READY: ReadonlySet<UploadStatus> = new Set<UploadStatus>([
 export class UploadFeed {
   /** By the id of the upload, those that are still being looked up included. */
   private readonly runs = new Map<string, Promise<UploadRun>>();
+  /** The writes that no run waits for. */
+  private readonly writing = new Set<Promise<void>>();
   private isStopped = false;
 
   constructor(
@@ -32,7 +37,7 @@ export class UploadFeed {
    * Works off the rows of an upload that have not ended, unless that is going on already.
    *
    * @returns the run that is under way now
-   * @throws UnknownUploadError, UploadNotReadyError, ProcessClosedError
+   * @throws UnknownUploadError, UploadNotReadyError, UnknownWorkerTypeError, ProcessClosedError
    */
   process(uploadId: string): Promise<UploadRun> {
     const underWay = this.runs.get(uploadId);
@@ -49,12 +54,29 @@ export class UploadFeed {
     await Promise.all([...this.runs.values()].map(interrupt));
   }
 
+  /** Resolves when the outcomes are written that came after their pages were recorded. */
+  async lateOutcomesWritten(): Promise<void> {
+    while (this.writing.size > 0) await Promise.all(this.writing);
+  }
+
   private async start(uploadId: string): Promise<UploadRun> {
     const upload = await this.store.find(uploadId);
     if (upload === undefined) throw new UnknownUploadError(uploadId);
     if (!READY.has(upload.status)) throw new UploadNotReadyError(uploadId, upload.status);
+    // Else its rows would be worked on by nobody, and it would be `processing` for ever.
+    this.door.requireType(upload.type);
     if (this.isStopped) throw new ProcessClosedError('processUserUpload()');
-    return new UploadRun(upload, this.pageSize, this.door, this.store);
+    return new UploadRun(upload, this.pageSize, this.door, this.store, this.lateOutcomes(uploadId));
+  }
+
+  private lateOutcomes(uploadId: string): LateOutcomes {
+    return new LateOutcomes(uploadId, this.store, {
+      writingBegan: (writing) => {
+        this.writing.add(writing);
+        void writing.then(() => this.writing.delete(writing));
+      },
+      writeFailed: (error) => this.listener.writeFailed(error),
+    });
   }
 
   private async forgetWhenEnded(uploadId: string, starting: Promise<UploadRun>): Promise<void> {

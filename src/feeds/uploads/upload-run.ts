@@ -1,9 +1,11 @@
 import { describe } from '../../core/describe.js';
-import { BackgroundWorkerError, ProcessClosedError } from '../../core/errors.js';
-import type { Job, JobObserver } from '../../core/job.js';
-import { toError } from '../../core/to-error.js';
+import { BackgroundWorkerError } from '../../core/errors.js';
 import type { FeedDoor } from '../feed-door.js';
-import type { RowOutcome, Upload, UploadRow, UploadStatus, UploadStore } from './upload-store.js';
+import { PagedRun, type PageEnd, type RunPage } from '../paged-run.js';
+import type { LateOutcomes } from './late-outcomes.js';
+import { PageOutcomes } from './page-outcomes.js';
+import { RowTally } from './row-tally.js';
+import type { Upload, UploadRow, UploadStatus, UploadStore } from './upload-store.js';
 
 /** There is no upload of this id. */
 export class UnknownUploadError extends BackgroundWorkerError {
@@ -27,109 +29,124 @@ export class UploadNotReadyError extends BackgroundWorkerError {
 }
 
 /** How the work on an upload ended. */
+export type UploadRunStatus =
+  /** Every row of the upload is done. */
+  | 'completed'
+  /** Every row of the upload has ended, some as failed. */
+  | 'completed-with-failures'
+  /** It was cancelled before its end. The rows without an outcome are worked on by the next run. */
+  | 'cancelled'
+  /** The process shut down first, or rows without an outcome were left: they are worked on by the next run. */
+  | 'interrupted'
+  /** The store failed. The rows without an outcome are worked on by the next run. */
+  | 'failed';
+
+/** What `run.completed` resolves with. `rows`, `done` and `failed` count what was worked on in this run. */
 export interface UploadRunResult {
   readonly uploadId: string;
-  readonly status: 'completed' | 'completed-with-failures' | 'cancelled' | 'interrupted' | 'failed';
-  /** Rows worked on in this run. */
+  /** How the run ended; when it came to its end, as what the store then has of the whole upload. */
+  readonly status: UploadRunStatus;
+  /** Rows that ended. */
   readonly rows: number;
+  /** Rows that were completed. */
   readonly done: number;
+  /** Rows whose items became dead letters. */
   readonly failed: number;
   /** What ended the run, when `status` is `failed`. */
   readonly error: Error | undefined;
 }
 
+/** Counts of a whole upload at one moment. */
+export interface UploadRunProgress {
+  /** Rows of the upload. */
+  readonly total: number;
+  /** Those that are done: before this run and in it. */
+  readonly done: number;
+  /** Those that failed: before this run and in it. */
+  readonly failed: number;
+}
+
+/** The rows of a page; without any, the upload has no more. */
+interface UploadPage extends RunPage {
+  readonly rows: readonly UploadRow[];
+  readonly observer: PageOutcomes;
+}
+
 /**
  * Works off an upload: its rows are read in pages, in the order of their numbers, and each row's outcome is written back
- * when its page has ended. What a crash leaves without an outcome is worked on again by the next run.
+ * when its page has ended. What a crash leaves without an outcome is worked on again by the next run. A row whose dead
+ * letter is redriven has its new outcome written when it comes, even after the run has ended.
  */
-export class UploadRun {
-  /** Resolves with how the run ended. Never rejects. */
-  readonly completed: Promise<UploadRunResult>;
-  private job: Job | undefined = undefined;
-  private ending: 'cancelled' | 'interrupted' | undefined = undefined;
-  private rows = 0;
-  private done = 0;
-  private failed = 0;
+export class UploadRun extends PagedRun<UploadPage, UploadRunResult> {
+  private readonly tally = new RowTally();
 
   constructor(
+    /** The upload as the store had it when the run began. */
     readonly upload: Upload,
     private readonly pageSize: number,
-    private readonly door: FeedDoor,
+    door: FeedDoor,
     private readonly store: UploadStore,
+    private readonly late: LateOutcomes,
   ) {
-    this.completed = this.run();
+    super(door, upload.type);
   }
 
-  progress(): { readonly total: number; readonly done: number; readonly failed: number } {
-    const { done = 0, failed = 0 } = this.job?.progress() ?? {};
-    return { total: this.upload.rows, done: this.done + done, failed: this.failed + failed };
-  }
-
-  /** Stops reading rows, and cancels what is left of the page. Rows without an outcome stay as they are. */
-  cancel(): void {
-    this.ending ??= 'cancelled';
-    this.job?.cancel();
-  }
-
-  /** Stops reading rows; the page that is worked on may end. */
-  interrupt(): void {
-    this.ending ??= 'interrupted';
+  /** The counts of this moment, of the whole upload: what the store had when the run began, and what this run did. */
+  progress(): UploadRunProgress {
+    const { rows: total, done, failed } = this.upload;
+    return { total, done: done + this.tally.done, failed: failed + this.tally.failed };
   }
 
   /** For answers over HTTP and messages. */
-  toJSON(): { uploadId: string; total: number; done: number; failed: number } {
+  toJSON(): UploadRunProgress & { readonly uploadId: string } {
     return { uploadId: this.upload.id, ...this.progress() };
   }
 
-  private async run(): Promise<UploadRunResult> {
-    try {
-      await this.store.start(this.upload.id);
-      let page = await this.readAfter(0);
-      while (page.length > 0 && this.ending === undefined) {
-        const following = this.readAfter(page.at(-1)!.number);
-        // It is awaited after the page; until then, nobody else hears of its failure.
-        following.catch(() => undefined);
-        await this.workOff(page);
-        page = await following;
-      }
-      if (this.ending !== undefined) return this.result(this.ending);
-      const { status } = await this.store.finish(this.upload.id);
-      return this.result(status === 'completed' ? 'completed' : 'completed-with-failures');
-    } catch (error) {
-      if (this.ending !== undefined) return this.result(this.ending);
-      if (error instanceof ProcessClosedError) return this.result('interrupted');
-      return this.result('failed', toError(error));
-    }
+  protected override begin(): Promise<void> {
+    return this.store.start(this.upload.id);
   }
 
-  private readAfter(number: number): Promise<readonly UploadRow[]> {
-    return this.store.readPage(this.upload.id, number, this.pageSize);
+  protected readFirst(): Promise<UploadPage> {
+    return this.read(0);
   }
 
-  private async workOff(page: readonly UploadRow[]): Promise<void> {
-    const outcomes: RowOutcome[] = [];
-    const observer: JobObserver = {
-      itemEnded: (index, outcome, attempts) => {
-        const error = outcome.kind === 'dead' ? outcome.error.message : undefined;
-        outcomes.push({ number: page[index]!.number, attempts, error });
-      },
+  protected readAfter({ rows }: UploadPage): Promise<UploadPage> | undefined {
+    const last = rows.at(-1);
+    return last === undefined ? undefined : this.read(last.number);
+  }
+
+  /** Of a page that was cut short, too: its rows that have ended are not to be worked on again. */
+  protected async record({ observer }: UploadPage): Promise<void> {
+    await observer.record((outcomes) => this.store.recordOutcomes(this.upload.id, outcomes));
+  }
+
+  protected async conclude(end: PageEnd): Promise<UploadRunResult> {
+    // The status tells of them, too.
+    await this.late.written();
+    const { status } = await this.store.finish(this.upload.id);
+    if (status === 'completed' || status === 'completed-with-failures') return this.result(status);
+    return this.result(end === 'ended' ? 'interrupted' : end);
+  }
+
+  protected result(status: UploadRunStatus, error?: Error): UploadRunResult {
+    const { done, failed } = this.tally;
+    return Object.freeze({
+      uploadId: this.upload.id,
+      status,
+      rows: done + failed,
+      done,
+      failed,
+      error,
+    });
+  }
+
+  private async read(after: number): Promise<UploadPage> {
+    const rows = await this.store.readPage(this.upload.id, after, this.pageSize);
+    const numbers = rows.map(({ number }) => number);
+    return {
+      rows,
+      payloads: rows.map(({ payload }) => payload),
+      observer: new PageOutcomes(numbers, this.tally, this.late),
     };
-    const payloads = page.map(({ payload }) => payload);
-    this.job = await this.door.distributeWork(this.upload.type, payloads, { observer });
-    // While it waited for room, there was no job to cancel.
-    if (this.ending === 'cancelled') this.job.cancel();
-    const { done, failed, cancelled, handedBack } = await this.job.completed;
-    this.job = undefined;
-    this.rows += outcomes.length;
-    this.done += done;
-    this.failed += failed;
-    await this.store.recordOutcomes(this.upload.id, outcomes);
-    if (cancelled > 0) this.ending ??= 'cancelled';
-    if (handedBack > 0) this.ending ??= 'interrupted';
-  }
-
-  private result(status: UploadRunResult['status'], error?: Error): UploadRunResult {
-    const { upload, rows, done, failed } = this;
-    return Object.freeze({ uploadId: upload.id, status, rows, done, failed, error });
   }
 }

@@ -6,6 +6,7 @@ export type UploadStatus =
   | 'receiving'
   /** All its rows are written; none has been worked on. */
   | 'received'
+  /** A run works on it, or was cut short and left rows without an outcome, which the next run works on. */
   | 'processing'
   /** Every row is done. */
   | 'completed'
@@ -22,8 +23,11 @@ export interface Upload {
   /** The worker type that its rows are for. */
   readonly type: string;
   readonly status: UploadStatus;
+  /** Rows it has. */
   readonly rows: number;
+  /** Rows that are done. */
   readonly done: number;
+  /** Rows that failed. */
   readonly failed: number;
 }
 
@@ -35,12 +39,18 @@ export interface UploadRow<Payload = unknown> {
 }
 
 /** What became of a row. */
-export interface RowOutcome {
+export type RowOutcome = {
   readonly number: number;
+  /** Attempts it took; counted anew when its dead letter was redriven. */
   readonly attempts: number;
-  /** Why it failed; undefined when it is done. */
-  readonly error: string | undefined;
-}
+} & (
+  | { readonly state: 'done' }
+  | {
+      readonly state: 'failed';
+      /** Why. */
+      readonly error: string;
+    }
+);
 
 /** Where uploads and their rows live. */
 export interface UploadStore {
@@ -57,10 +67,20 @@ export interface UploadStore {
   find(id: string): Promise<Upload | undefined>;
   /** The next rows in the order of their numbers that have not ended, after row number `after`. */
   readPage(id: string, after: number, limit: number): Promise<readonly UploadRow[]>;
-  /** Writes back what became of rows, all of them or none. Repeating it changes nothing. */
+  /**
+   * Writes back what became of rows, all of them or none, and counts it. A row that failed becomes done when that comes
+   * for it later, as its dead letter was redriven, or fails anew; one that is done stays done. Repeating a call changes
+   * nothing, and calls at the same time don't disturb each other.
+   */
   recordOutcomes(id: string, outcomes: readonly RowOutcome[]): Promise<void>;
-  /** Sets the upload's status to `processing`; or, when none of its rows is left, to how it ended. */
+  /** Sets the upload's status to `processing`. */
   start(id: string): Promise<void>;
+  /**
+   * Brings the upload's status up to date: `processing` as long as rows are left without an outcome, else how it ended.
+   * Called at the end of a run, and after the outcome of a redriven row was written later.
+   *
+   * @returns the upload as it stands then
+   */
   finish(id: string): Promise<Upload>;
 }
 

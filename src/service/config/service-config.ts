@@ -13,7 +13,7 @@ export interface ServiceConfig {
   readonly maxConcurrency: number;
   readonly scalingThreshold: number;
   readonly logLevel: string;
-  /** File of the log. Undefined: one in the temporary folder. */
+  /** File of the log. Undefined: one in a folder of the temporary folder. */
   readonly logFile: string | undefined;
   /** Whether to end after the run. */
   readonly once: boolean;
@@ -36,8 +36,14 @@ export const USAGE = `Usage: npm start -- [--once] [--json FILE]
 
   --once       end after the run in place of staying up as a server
   --json FILE  write the summary to FILE as JSON, too
+  --help       print this and end
 
-Environment: see .env.example.`;
+Environment, also from a file .env: see .env.example.`;
+
+/** Whether the usage is asked for, whatever else is; nothing is then started or complained of. */
+export function asksForHelp(argv: readonly string[]): boolean {
+  return argv.includes('--help') || argv.includes('-h');
+}
 
 /**
  * @param environment a variable that is empty counts as not set

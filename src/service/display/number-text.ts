@@ -6,6 +6,11 @@ export function countText(count: number): string {
   return WHOLE.format(count);
 }
 
+/** `1 price` or `12,345 prices` */
+export function countedText(count: number, one: string, many = `${one}s`): string {
+  return `${countText(count)} ${count === 1 ? one : many}`;
+}
+
 /** `12,345` or, below ten, `3.2` */
 export function rateText(perSecond: number): string {
   return perSecond < 10 ? FRACTION.format(perSecond) : WHOLE.format(perSecond);

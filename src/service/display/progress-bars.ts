@@ -8,6 +8,8 @@ export function createProgressBars(output: NodeJS.WritableStream): ProgressDispl
     stream: output,
     format: barText,
     linewrap: true,
+    // A terminal writes ^C where the cursor stands, which is in the last bar.
+    forceRedraw: true,
     // The application has its own way to end at a signal.
     gracefulExit: false,
   });

@@ -1,4 +1,4 @@
-import { countText, durationText, rateText } from './number-text.js';
+import { countedText, countText, durationText, rateText } from './number-text.js';
 import type { RunSummary, StoredCounts, SummarySection, WorkersOverTime } from './run-summary.js';
 import { sparkline } from './sparkline.js';
 import { fitText, padEnd, padStart } from './text-width.js';
@@ -65,9 +65,9 @@ function renderStored(stored: StoredCounts): string[] {
   const { users, duplicateUsers, prices, symbols, webhooks, repositories } = stored;
   return [
     'Stored',
-    `  ${countText(users)} users (${countText(duplicateUsers)} rows were duplicates of others)`,
-    `  ${countText(prices)} prices of ${countText(symbols)} symbols, with statistics`,
-    `  ${countText(webhooks)} webhooks of ${countText(repositories)} repositories`,
+    `  ${countedText(users, 'user')} (${countedText(duplicateUsers, 'row was a duplicate of another', 'rows were duplicates of others')})`,
+    `  ${countedText(prices, 'price')} of ${countedText(symbols, 'symbol')}, with statistics`,
+    `  ${countedText(webhooks, 'webhook')} of ${countedText(repositories, 'repository', 'repositories')}`,
   ];
 }
 

@@ -18,7 +18,8 @@ export async function startOnFreePort<T>(start: (port: number) => Promise<T>): P
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port on which nobody listens, for servers that do not tell which one they took. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isAlive } from '../is-alive.js';
 import { runCommand } from './run-command.js';
 
 const POLL_MS = 20;
@@ -54,15 +55,6 @@ async function ownerOf(dataDirectory: string): Promise<number | undefined> {
   const options = await readFile(path.join(dataDirectory, 'postmaster.opts'), 'utf8').catch(() => '');
   const owner = new RegExp(`${OWNER_SETTING}=(\\d+)`).exec(options)?.[1];
   return owner === undefined ? undefined : Number(owner);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -6,9 +6,9 @@ export class QuoteStatistics {
   @PrimaryColumn({ type: 'text' })
   symbol!: string;
 
-  /** Days with a price. */
+  /** How many there are: one for each day, week or month, as the symbol's source has them. */
   @Column({ type: 'integer' })
-  days!: number;
+  prices!: number;
 
   @Column({ name: 'first_date', type: 'date' })
   firstDate!: string;

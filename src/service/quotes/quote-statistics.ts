@@ -45,7 +45,7 @@ const INSERT_STATISTICS = `
     ) AS gaps
   )
   INSERT INTO quote_statistics (
-    symbol, days, first_date, last_date, periods_per_year, total_return,
+    symbol, prices, first_date, last_date, periods_per_year, total_return,
     moving_average_20, moving_average_50, annual_volatility, max_drawdown
   )
   SELECT symbol, count(*), min(date), max(date), periods_per_year,

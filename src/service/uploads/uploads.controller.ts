@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { finished } from 'node:stream';
 import {
   BadRequestException,
   Controller,
   Get,
   HttpCode,
+  Logger,
   NotFoundException,
   Param,
   Post,
@@ -12,7 +14,7 @@ import {
   type BeforeApplicationShutdown,
 } from '@nestjs/common';
 import type { Request } from 'express';
-import { DataSource } from 'typeorm';
+import { DataSource, MoreThan } from 'typeorm';
 import {
   JobProcess,
   ProcessClosedError,
@@ -21,17 +23,24 @@ import {
   type UploadRun,
 } from '../../index.js';
 import { TypeOrmUploadStore, WorkerUploadRow } from '../../typeorm.js';
+import { describeValue } from '../invalid-input.js';
+import { PositionPipe } from '../position.pipe.js';
 import { parseUserFile } from '../users/parse-user-file.js';
 import type { UserRow } from '../users/user-processing.worker.js';
+import { fileBody } from './file-body.js';
 
 /** Rows that a list of failed rows has at the most. */
 const FAILED_ROWS_SHOWN = 1_000;
 
+type FailedRow = Pick<WorkerUploadRow, 'number' | 'error' | 'attempts' | 'payload'>;
+
 /** User files come in here, and are worked on by `UserProcessingWorker`. */
 @Controller('uploads')
 export class UploadsController implements BeforeApplicationShutdown {
-  /** The uploads that are coming in, by their requests. */
-  private readonly receiving = new Map<Request, Promise<Upload>>();
+  private readonly log = new Logger('Uploads');
+  /** The requests that are coming in, those that are refused by now included. */
+  private readonly sending = new Set<Request>();
+  private readonly receiving = new Set<Promise<Upload>>();
 
   constructor(
     private readonly jobs: JobProcess,
@@ -42,31 +51,33 @@ export class UploadsController implements BeforeApplicationShutdown {
   /** Stores the rows of the CSV file in the request's body as they come. */
   @Post()
   async receive(@Req() request: Request, @Query('name') name: unknown = 'users.csv'): Promise<Upload> {
+    this.sending.add(request);
+    finished(request, () => this.sending.delete(request));
     if (this.jobs.isClosed) throw new ProcessClosedError('POST /uploads');
-    // Postgres stores no NUL.
-    if (typeof name !== 'string' || name.includes('\0')) {
-      throw new BadRequestException('name: expected one text without NUL characters');
-    }
-    const upload = this.uploads.receive({ name, type: 'user-processing' }, userRows(request));
-    this.receiving.set(request, upload);
+    requireName(name);
+    const rows = userRows(fileBody(request));
+    const upload = this.uploads.receive({ name, type: 'user-processing' }, rows);
+    this.receiving.add(upload);
     try {
       return await upload;
+    } catch (error) {
+      throw this.refusal(error, request, name);
     } finally {
-      this.receiving.delete(request);
+      this.receiving.delete(upload);
     }
   }
 
   /** A sender that takes its time must not hold up the end. What came in of its file is removed again. */
   async beforeApplicationShutdown(): Promise<void> {
-    for (const request of this.receiving.keys()) request.destroy();
-    await Promise.allSettled(this.receiving.values());
+    for (const request of this.sending) request.destroy(new ProcessClosedError('POST /uploads'));
+    await Promise.allSettled(this.receiving);
   }
 
   /** Starts working on the rows that have not ended. */
   @Post(':id/process')
   @HttpCode(202)
-  start(@Param('id') id: string): Promise<UploadRun> {
-    return this.jobs.processUserUpload(id);
+  async start(@Param('id') id: string): Promise<Upload> {
+    return underWay(await this.jobs.processUserUpload(id));
   }
 
   @Get(':id')
@@ -76,19 +87,43 @@ export class UploadsController implements BeforeApplicationShutdown {
     return upload;
   }
 
-  /** The rows that failed, with the reasons. */
+  /** The rows that failed, with the reasons; those after the number `after`, as far as the list goes. */
   @Get(':id/failed')
-  async failed(
-    @Param('id') id: string,
-  ): Promise<Pick<WorkerUploadRow, 'number' | 'error' | 'attempts' | 'payload'>[]> {
+  async failed(@Param('id') id: string, @Query('after', PositionPipe) after: number): Promise<FailedRow[]> {
     await this.status(id);
     return this.dataSource.getRepository(WorkerUploadRow).find({
       select: { number: true, error: true, attempts: true, payload: true },
-      where: { uploadId: id, state: 'failed' },
+      where: { uploadId: id, state: 'failed', number: MoreThan(after) },
       order: { number: 'ASC' },
       take: FAILED_ROWS_SHOWN,
     });
   }
+
+  /** What is answered when a file could not be stored for this error. */
+  private refusal(error: unknown, request: Request, name: string): unknown {
+    const isCutOff = error === request.errored && !(error instanceof ProcessClosedError);
+    if (!isCutOff) return error;
+    this.log.warn(`The sender of ${describeValue(name)} broke off; what came in of the file is removed`);
+    // Nobody is there to read it; as an answer it is no error of the service's.
+    return new BadRequestException('Expected the whole file, got a part of it');
+  }
+}
+
+function requireName(name: unknown): asserts name is string {
+  // Postgres stores no NUL.
+  if (typeof name === 'string' && name.trim() !== '' && !name.includes('\0')) return;
+  const got = Array.isArray(name) ? 'several' : describeValue(name);
+  throw new BadRequestException(
+    `name: expected one text without NUL characters, as in ?name=users.csv, got ${got}`,
+  );
+}
+
+/** An upload as it stands while its rows are worked on; one of which no row was left stays what it was. */
+function underWay(run: UploadRun): Upload {
+  const { upload } = run;
+  const { total, done, failed } = run.progress();
+  const isLeftAsItWas = upload.status.startsWith('completed') && upload.done + upload.failed === total;
+  return { ...upload, status: isLeftAsItWas ? upload.status : 'processing', done, failed };
 }
 
 async function* userRows(body: AsyncIterable<Uint8Array>): AsyncGenerator<UserRow, void, undefined> {

@@ -3,6 +3,8 @@ import type { INestApplicationContext, LoggerService, ModuleMetadata } from '@ne
 import { Test, type TestingModule, type TestingModuleBuilder } from '@nestjs/testing';
 import { JobProcess, type EventName, type WorkerProcessEvents } from '../../../src/index.js';
 
+export { gate, type Gate } from './gate.js';
+
 /** What has been started in a test and is closed at its end, the last one first. */
 const closings: (() => Promise<unknown>)[] = [];
 
@@ -57,16 +59,4 @@ export function nextEvent<Name extends EventName>(
       resolve(event);
     });
   });
-}
-
-export interface Gate {
-  readonly opened: Promise<void>;
-  open(): void;
-}
-
-/** Holds who awaits `opened` until `open` is called. */
-export function gate(): Gate {
-  let open!: () => void;
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { opened, open: () => open() };
 }

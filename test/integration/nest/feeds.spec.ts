@@ -14,7 +14,9 @@ import {
   WorkerModule,
   WorkerType,
   type CursorJobOptions,
+  type CursorJobSettings,
   type CursorSource,
+  type RowOutcome,
   type Upload,
   type UploadRunResult,
 } from '../../../src/index.js';
@@ -28,6 +30,7 @@ import {
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { startRedisServer } from '../../support/redis-server.js';
 import { createRedisNamespace, type RedisNamespace } from '../../support/redis.js';
+import { until } from '../../support/until.js';
 import {
   closeAtEnd,
   compileApplication,
@@ -124,6 +127,26 @@ describe('@CursorJob', () => {
     );
   });
 
+  test('has a time limit for its pages, of the decorator or of configuration', async () => {
+    @CursorJob({ name: 'quotes', worker: 'rows', fetchTimeoutMs: 5 })
+    class Quotes implements CursorSource {
+      fetchPage() {
+        return new Promise<never>(() => undefined);
+      }
+    }
+    const limited = async (cursors?: Record<string, CursorJobSettings>) => {
+      const app = await startApplication(application([Quotes], [workers({ cursors })]));
+      return app.get(JobProcess).processCursorData('quotes').completed;
+    };
+    expect(await limited()).toMatchObject({
+      status: 'failed',
+      error: { message: 'Cursor job "quotes": fetchPage passed its time limit, fetchTimeoutMs (5)' },
+    });
+    expect(await limited({ quotes: { fetchTimeoutMs: 10 } })).toMatchObject({
+      error: { code: 'FETCH_TIME_LIMIT', fetchTimeoutMs: 10 },
+    });
+  });
+
   test.each([
     [
       'a value',
@@ -154,13 +177,14 @@ describe('@CursorJob', () => {
   });
 
   test('names everything that is wrong with it', async () => {
-    @CursorJob({ name: '', worker: 'row', pageSize: 0, corn: '*' } as CursorJobOptions)
+    @CursorJob({ name: '', worker: 'row', pageSize: 0, fetchTimeoutMs: -1, corn: '*' } as CursorJobOptions)
     class Wrong {}
     await expect(compileApplication(application([Wrong]))).rejects.toThrow(
-      '@CursorJob on Wrong: 5 wrong options: name: expected a text that is not empty, got ""; ' +
+      '@CursorJob on Wrong: 6 wrong options: name: expected a text that is not empty, got ""; ' +
         'worker: expected a worker type (known: rows), got "row"; ' +
         'pageSize: expected a whole number of 1 or more, got 0; ' +
-        'corn: unknown option; expected one of name, worker, cron, timeZone, pageSize; ' +
+        'fetchTimeoutMs: expected milliseconds from 0 to 2147483647, got -1; ' +
+        'corn: unknown option; expected one of name, worker, cron, timeZone, pageSize, fetchTimeoutMs; ' +
         'expected a method fetchPage(cursor, limit), got none',
     );
   });
@@ -381,6 +405,14 @@ async function* numbered(last: number, error?: Error) {
   }
   if (error !== undefined) throw error;
 }
+
+const done = (number: number, attempts = 1): RowOutcome => ({ number, attempts, state: 'done' });
+const failed = (number: number, error: string, attempts = 1): RowOutcome => ({
+  number,
+  attempts,
+  state: 'failed',
+  error,
+});
 
 describe('uploads', () => {
   let database: TestDatabase;
@@ -648,14 +680,48 @@ describe('uploads', () => {
       expect(await store.find(id)).toMatchObject({ status: 'completed-with-failures', done: 4, failed: 1 });
     });
 
-    test('not when their worker type is unknown: the run fails, and can be repeated', async () => {
+    test('not when their worker type is unknown, and are left as they were', async () => {
       const { id } = await upload(['a'], 'row');
-      const app = await application();
-      expect(await processed(app.get(JobProcess), id)).toMatchObject({
-        status: 'failed',
-        error: { code: 'UNKNOWN_WORKER_TYPE' },
-      });
-      expect((await rowsOf(id)).map(({ state }) => state)).toEqual(['pending']);
+      const jobs = (await application()).get(JobProcess);
+      await expect(jobs.processUserUpload(id)).rejects.toMatchObject({ code: 'UNKNOWN_WORKER_TYPE' });
+      expect(await store.find(id)).toMatchObject({ status: 'received' });
+      jobs.register('row', { processItem: (item) => void worked.push(item) });
+      expect(await processed(jobs, id)).toMatchObject({ status: 'completed' });
+      expect(worked).toEqual(['a']);
+    });
+
+    test('to their end when a dead letter is redriven, during the run and long after it', async () => {
+      const { id } = await upload(['a', 'b', 'c', 'd']);
+      const broken = new Set(['a', 'd']);
+      const held = gate();
+      const reached = gate();
+      handle = (item) => {
+        worked.push(item);
+        if (broken.has(item as string)) throw new Error('bad');
+        if (item !== 'c') return undefined;
+        reached.open();
+        return held.opened;
+      };
+      const app = await application(2);
+      const jobs = app.get(JobProcess);
+      const run = await jobs.processUserUpload(id);
+      await reached.opened;
+      expect(await store.find(id)).toMatchObject({ status: 'processing', done: 1, failed: 1 });
+      broken.delete('a');
+      jobs.redriveDeadLetters({ type: 'rows' });
+      held.open();
+      expect(await run.completed).toMatchObject({ status: 'completed-with-failures', done: 3, failed: 1 });
+      expect(await store.find(id)).toMatchObject({ status: 'completed-with-failures', done: 3, failed: 1 });
+
+      broken.clear();
+      jobs.redriveDeadLetters({ type: 'rows' });
+      // What was taken in by then is written before the end.
+      await jobs.waitForCompletion();
+      await app.close();
+      expect(await store.find(id)).toMatchObject({ status: 'completed', done: 4, failed: 0 });
+      expect((await rowsOf(id)).map(({ state, attempts, error }) => [state, attempts, error])).toEqual(
+        Array.from({ length: 4 }, () => ['done', 1, null]),
+      );
     });
 
     test('not when there is none of the id', async () => {
@@ -683,30 +749,110 @@ describe('uploads', () => {
     });
   });
 
+  const statesOf = async (id: string) =>
+    (await rowsOf(id)).map(({ state, attempts, error }) => [state, attempts, error]);
+
   test('count no outcome twice, and none of a row that there is not', async () => {
     const { id }: Upload = await upload(['a', 'b', 'c']);
-    const outcomes = [
-      { number: 1, attempts: 1, error: undefined },
-      { number: 2, attempts: 2, error: 'no' },
-      { number: 9, attempts: 1, error: undefined },
-    ];
+    const outcomes = [done(1), failed(2, 'no', 2), done(9)];
     await store.start(id);
     await store.recordOutcomes(id, outcomes);
     await store.recordOutcomes(id, outcomes);
-    await store.recordOutcomes(id, [{ number: 2, attempts: 3, error: undefined }]);
     await store.recordOutcomes(id, []);
+    await store.recordOutcomes(randomUUID(), outcomes);
     expect(await store.find(id)).toMatchObject({ done: 1, failed: 1 });
-    expect((await rowsOf(id)).map(({ state, attempts }) => [state, attempts])).toEqual([
-      ['done', 1],
-      ['failed', 2],
-      ['pending', 0],
+    expect(await statesOf(id)).toEqual([
+      ['done', 1, null],
+      ['failed', 2, 'no'],
+      ['pending', 0, null],
     ]);
     // One row has no outcome: the upload has not finished.
     expect(await store.finish(id)).toMatchObject({ status: 'processing' });
     expect(await dataSource.getRepository(WorkerUpload).findOneBy({ id })).toMatchObject({
       finishedAt: null,
     });
-    await store.recordOutcomes(id, [{ number: 3, attempts: 1, error: '' }]);
+    await store.recordOutcomes(id, [failed(3, '')]);
     expect(await store.finish(id)).toMatchObject({ status: 'completed-with-failures', done: 1, failed: 2 });
+  });
+
+  test('count a row that failed as done when it is, and never the other way round', async () => {
+    const { id } = await upload(['a', 'b']);
+    await store.recordOutcomes(id, [failed(1, 'no'), failed(2, 'no')]);
+    await store.recordOutcomes(id, [failed(1, 'not yet', 2)]);
+    expect(await store.find(id)).toMatchObject({ done: 0, failed: 2 });
+    expect(await statesOf(id)).toEqual([
+      ['failed', 2, 'not yet'],
+      ['failed', 1, 'no'],
+    ]);
+    for (let time = 0; time < 2; time++) await store.recordOutcomes(id, [done(1, 3)]);
+    await store.recordOutcomes(id, [failed(1, 'no'), done(1, 5)]);
+    expect(await statesOf(id)).toEqual([
+      ['done', 3, null],
+      ['failed', 1, 'no'],
+    ]);
+    expect(await store.finish(id)).toMatchObject({ status: 'completed-with-failures', done: 1, failed: 1 });
+    await store.recordOutcomes(id, [done(2)]);
+    expect(await store.finish(id)).toMatchObject({ status: 'completed', done: 2, failed: 0 });
+  });
+
+  /** Statements that wait for a lock, once there are so many. */
+  const waitingForLocks = (count: number) =>
+    until(
+      async () => {
+        const [answer] = await dataSource.query<{ waiting: number }[]>(
+          `SELECT count(*)::int AS waiting FROM pg_stat_activity
+           WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        return answer!.waiting;
+      },
+      (waiting) => waiting === count,
+      10_000,
+    );
+
+  test.each<[string, RowOutcome[], RowOutcome[], { done: number; failed: number }]>([
+    ['the same outcome', [done(1)], [done(1)], { done: 1, failed: 0 }],
+    ['a failure that is overtaken', [done(1)], [failed(1, 'no')], { done: 1, failed: 0 }],
+    ['a failure that is made good', [failed(1, 'no')], [done(1)], { done: 1, failed: 0 }],
+    ['two failures', [failed(1, 'no')], [failed(1, 'no')], { done: 0, failed: 1 }],
+  ])('count a row once of which two calls at once write %s', async (_, first, second, counts) => {
+    const { id } = await upload(['a']);
+    const holder = dataSource.createQueryRunner();
+    await holder.startTransaction();
+    await holder.query('SELECT FROM worker_upload_rows FOR UPDATE');
+    const writing = [store.recordOutcomes(id, first)];
+    expect(await waitingForLocks(1)).toBe(1);
+    writing.push(store.recordOutcomes(id, second));
+    expect(await waitingForLocks(2)).toBe(2);
+    await holder.commitTransaction();
+    await holder.release();
+    await Promise.all(writing);
+    expect(await store.find(id)).toMatchObject(counts);
+    const states = await dataSource.getRepository(WorkerUploadRow).find();
+    expect(states.map(({ state }) => state)).toEqual([counts.done === 1 ? 'done' : 'failed']);
+  });
+
+  test('count each row once, however many write it at the same time, and lock nothing crosswise', async () => {
+    const numbers = Array.from({ length: 200 }, (_, index) => index + 1);
+    const { id } = await upload(numbers);
+    const writeAtOnce = (...calls: RowOutcome[][]) =>
+      Promise.all(
+        calls.flatMap((call) => [call, call.toReversed()]).map((call) => store.recordOutcomes(id, call)),
+      );
+    for (let round = 0; round < 5; round++) {
+      await dataSource.query("UPDATE worker_upload_rows SET state = 'pending'");
+      await dataSource.query('UPDATE worker_uploads SET done = 0, failed = 0');
+      await writeAtOnce(
+        numbers.map((number) => failed(number, 'no')),
+        numbers.filter((number) => number % 2 === 0).map((number) => done(number)),
+        numbers.filter((number) => number % 3 === 0).map((number) => done(number)),
+      );
+      expect(await store.find(id)).toMatchObject({ done: 133, failed: 67 });
+      expect(await dataSource.getRepository(WorkerUploadRow).countBy({ state: 'done' })).toBe(133);
+      await writeAtOnce(
+        numbers.map((number) => done(number)),
+        numbers.map((number) => done(number)),
+      );
+      expect(await store.finish(id)).toMatchObject({ status: 'completed', done: 200, failed: 0 });
+    }
   });
 });

@@ -25,7 +25,6 @@ import {
 } from '../../../src/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { freePort } from '../../support/free-port.js';
-import { startTypescriptProgram } from '../../support/typescript-program.js';
 import { until } from '../../support/until.js';
 import {
   closeAtEnd,
@@ -187,36 +186,7 @@ describe('when the application closes', () => {
   });
 });
 
-function start(closing: 'with workers' | 'by hooks', ending: 'finishes' | 'hangs') {
-  const program = startTypescriptProgram(new URL('shutdown.program.ts', import.meta.url), [closing, ending]);
-  closeAtEnd(() => program.kill());
-  return program;
-}
-
 describe('closeWithWorkers', () => {
-  test.each(['SIGTERM', 'SIGINT'] as const)(
-    'finishes the work at %s while connections that close in onModuleDestroy are open, and ends by the signal',
-    async (signal) => {
-      const program = start('with workers', 'finishes');
-      expect(await program.nextLine()).toBe('item 1 starts');
-      program.signalGroup(signal);
-      expect(await program.nextLine()).toBe('item 1 ends, connection open');
-      expect(await program.nextLine()).toBe('item 2 starts');
-      expect(await program.nextLine()).toBe('item 2 ends, connection open');
-      expect(await program.nextLine()).toBe('connection closes');
-      expect(await program.ended).toEqual({ code: null, signal });
-    },
-  );
-
-  test('ends at once at a second signal', async () => {
-    const program = start('with workers', 'hangs');
-    expect(await program.nextLine()).toBe('item 1 starts');
-    program.signalGroup('SIGTERM');
-    expect(await program.nextLine()).toBe('item 1 hangs');
-    program.signalGroup('SIGINT');
-    expect(await program.ended).toEqual({ code: null, signal: 'SIGINT' });
-  });
-
   test('listens for signals no longer when the application was closed without one', async () => {
     const before = process.listenerCount('SIGTERM');
     const app = await startApplication({ imports: [workers()] });
@@ -224,17 +194,6 @@ describe('closeWithWorkers', () => {
     expect(process.listenerCount('SIGTERM')).toBe(before + 1);
     await app.close();
     expect(process.listenerCount('SIGTERM')).toBe(before);
-  });
-
-  test('is needed for that: with enableShutdownHooks such a connection is gone first', async () => {
-    const program = start('by hooks', 'finishes');
-    expect(await program.nextLine()).toBe('item 1 starts');
-    program.signalGroup('SIGTERM');
-    expect(await program.nextLine()).toBe('connection closes');
-    expect(await program.nextLine()).toBe('item 1 ends, connection closed');
-    expect(await program.nextLine()).toBe('item 2 starts');
-    expect(await program.nextLine()).toBe('item 2 ends, connection closed');
-    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
   });
 });
 

@@ -71,6 +71,8 @@ async function withPino(options: WorkerModuleOptions, metadata: ModuleMetadata =
   return { app, jobs: app.get(JobProcess) };
 }
 
+const LOST = 'Not finished at shutdown, and lost as no onUnfinished of WorkerModule took them:';
+
 describe('with nestjs-pino', () => {
   test('scaling, retries and dead letters are lines with fields; successes and payloads are not', async () => {
     const { jobs } = await withPino({ reportIntervalMs: 0 });
@@ -139,7 +141,7 @@ describe('with nestjs-pino', () => {
       deadLetters: 0,
       itemsPerSecond: expect.any(Number),
       msg: expect.stringMatching(
-        /^mail: [\d.]+ items\/s by \d workers.*; 3 completed, 0 waiting, 0 delayed, 0 dead letters$/,
+        /^mail: [\d.]+ items\/s by \d workers?\b.*; 3 completed, 0 waiting, 0 delayed, 0 dead letters$/,
       ),
     });
     expect(lines.filter(({ type }) => type === 'idle')).toEqual([]);
@@ -170,7 +172,7 @@ describe('with nestjs-pino', () => {
     });
     jobs.pause('mail');
     const scaled = nextEvent(app, 'scaled');
-    await jobs.distributeWork('slow', ['secret', 'secret']);
+    const slow = await jobs.distributeWork('slow', ['secret', 'secret']);
     await scaled;
     await app.close();
     const told = lines.filter(({ context, from }) => context === 'WorkerModule' && from === undefined);
@@ -180,16 +182,28 @@ describe('with nestjs-pino', () => {
       [30, 'mail: paused: as asked'],
       [30, 'mail: resumed'],
       [30, 'mail: paused: as asked'],
-      [50, 'A listener of paused failed: listener is broken'],
+      [50, 'The callback paused failed: listener is broken'],
+      [30, 'Shutdown begins: 1 running, 1 waiting, 0 delayed; at most 0 ms to finish'],
+      [50, `${LOST} 2 items (slow: ${slow.id}:0, ${slow.id}:1)`],
       [
-        50,
-        '2 items were not finished at shutdown, and are lost: give onUnfinished to WorkerModule to keep them',
+        30,
+        expect.stringMatching(/^Shutdown ended after \d+ ms: 0 completed, 0 dead letters, 2 handed back$/),
       ],
     ]);
-    expect(told.at(-1)).toMatchObject({ count: 2, types: ['slow'] });
+    expect(told.slice(-3)).toMatchObject([
+      { running: 1, waiting: 1, delayed: 0, shutdownTimeoutMs: 0 },
+      { count: 2, types: ['slow'], itemIds: [`${slow.id}:0`, `${slow.id}:1`] },
+      { durationMs: expect.any(Number), completed: 0, dead: 0, handedBack: 2 },
+    ]);
     expect(JSON.stringify(lines)).not.toContain('secret');
   });
 });
+
+/** What each shutdown writes. */
+const SHUTDOWN = [
+  'log Shutdown begins: 0 running, 0 waiting, 0 delayed; at most 20000 ms to finish',
+  expect.stringMatching(/^log Shutdown ended after \d+ ms: 0 completed, 0 dead letters, 0 handed back$/),
+];
 
 async function linesOf(act: (jobs: JobProcess) => Promise<void>): Promise<string[]> {
   const written: string[] = [];
@@ -227,11 +241,14 @@ describe("with Nest's own logger", () => {
       ).completed;
     });
     expect(told.filter((line) => !line.startsWith('debug'))).toEqual([
-      'log mail: 0 → 1 workers (queue-size, 1 items)',
+      'log mail: 0 → 1 worker (queue-size, 1 item)',
       expect.stringMatching(/^warn mail: attempt 1 of item .* failed, next in 0 ms: no such mailbox$/),
       expect.stringMatching(
         /^error mail: item .* is a dead letter \(attempts-exhausted, 2 attempts\): no such mailbox$/,
       ),
+      SHUTDOWN[0],
+      expect.stringMatching(/^error Left at shutdown, and lost .*: 1 dead letter \(mail: .*:0\)$/),
+      SHUTDOWN[1],
     ]);
   });
 
@@ -239,8 +256,9 @@ describe("with Nest's own logger", () => {
     process.env.NODE_ENV = 'production';
     expect(await linesOf(() => Promise.resolve())).toEqual([
       'warn Work is kept in memory: what waits or runs is lost when the process is killed',
+      ...SHUTDOWN,
     ]);
     process.env.NODE_ENV = 'development';
-    expect(await linesOf(() => Promise.resolve())).toEqual([]);
+    expect(await linesOf(() => Promise.resolve())).toEqual(SHUTDOWN);
   });
 });

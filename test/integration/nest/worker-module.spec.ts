@@ -1,10 +1,12 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import { Global, Inject, Injectable, Module, Scope, type DynamicModule, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { inspect } from 'node:util';
 import {
   CursorJob,
   getWorkerTypeToken,
   InjectWorkerType,
+  InvalidOptionsError,
   JOB_PROCESS_SETUP,
   JobProcess,
   MemoryCursorCache,
@@ -268,9 +270,9 @@ describe('wrong options', () => {
       'InvalidOptionsError: WorkerModule: 11 wrong options: maxConcurrency: expected a whole number of 1 or more, got 0',
       'scalingTreshold: unknown option',
       '…',
-      'reportIntervalMs: expected milliseconds, 0 or more, got "1 min"',
+      'reportIntervalMs: expected milliseconds from 0 to 2147483647, got "1 min"',
       'cursorCache: expected a CursorCache (it lacks save, clear, close), got an object',
-      'jobProcess: expected a function, got "MyJobProcess"',
+      'jobProcess: expected a class that extends JobProcess, got "MyJobProcess"',
       'retry.limt: unknown option',
       '…',
       'uploads.store: expected an UploadStore (it lacks receive, find, readPage, recordOutcomes, start, finish), got 5',
@@ -296,8 +298,42 @@ describe('wrong options', () => {
       { cursorCache: null },
       'cursorCache: expected a CursorCache (it lacks load, save, clear, close), got null',
     ],
+    [
+      'a class that is no JobProcess',
+      { jobProcess: class Foo {} },
+      'jobProcess: expected a class that extends JobProcess, got the function Foo',
+    ],
+    [
+      'a function in place of a JobProcess',
+      { jobProcess: () => undefined },
+      'jobProcess: expected a class that extends JobProcess, got the function jobProcess',
+    ],
+    [
+      'an interval that no timer can take',
+      { reportIntervalMs: 2 ** 31 },
+      'reportIntervalMs: expected milliseconds from 0 to 2147483647, got 2147483648',
+    ],
   ])('are refused when they are %s', async (_, options, problem) => {
     expect(await refusal(options)).toBe(`InvalidOptionsError: WorkerModule: ${problem}`);
+  });
+
+  test.each([null, 42, 'none', []])('are refused when forRoot is given %j', (options) => {
+    const got = Array.isArray(options) ? 'an array of 0' : JSON.stringify(options);
+    expect(() => WorkerModule.forRoot(options as WorkerModuleOptions)).toThrow(
+      new InvalidOptionsError('WorkerModule.forRoot', [`expected an object of options, got ${got}`]),
+    );
+  });
+
+  test.each<[unknown, string]>([
+    [null, 'expected an object with useFactory, useClass or useExisting, got null'],
+    [undefined, 'expected an object with useFactory, useClass or useExisting, got undefined'],
+    [{}, 'expected an object with useFactory, useClass or useExisting, got an object without any of them'],
+    [{ useFactory: { maxConcurrency: 3 } }, 'useFactory: expected a function, got an object'],
+    [{ useFactory: () => ({}), isGlobal: 'yes' }, 'isGlobal: expected true or false, got "yes"'],
+  ])('are refused when forRootAsync is given %j', (options, problem) => {
+    expect(() => WorkerModule.forRootAsync(options as object)).toThrow(
+      new InvalidOptionsError('WorkerModule.forRootAsync', [problem]),
+    );
   });
 
   test('of a worker type that does not exist name those that do', async () => {
@@ -306,12 +342,12 @@ describe('wrong options', () => {
     );
   });
 
-  test('are refused when an asynchronous factory forgets to return them', async () => {
+  test.each([undefined, null])('are refused when an asynchronous factory returns %s', async (nothing) => {
     const workers = WorkerModule.forRootAsync({
-      useFactory: () => undefined as unknown as WorkerModuleOptions,
+      useFactory: () => nothing as unknown as WorkerModuleOptions,
     });
     await expect(compileApplication({ imports: [workers] })).rejects.toThrow(
-      'WorkerModule: expected an object of options, got undefined',
+      `WorkerModule: expected an object of options, got ${nothing}`,
     );
   });
 
@@ -652,6 +688,20 @@ describe('@InjectWorkerType', () => {
     await diedAgain;
     expect(mail.redriveDeadLetters([])).toBe(0);
     expect(mail.retryFailedItems()).toBe(0);
+  });
+
+  test('prints as the type that it is for, not as all that is behind it', async () => {
+    @Injectable()
+    class Signup {
+      constructor(@InjectWorkerType('mail') readonly mail: WorkerTypeDoor<string>) {}
+    }
+    const app = await startApplication({
+      imports: [WorkerModule.forRoot(quiet)],
+      providers: [Signup, MailWorker, Outbox],
+    });
+    const { mail } = app.get(Signup);
+    expect(inspect(mail)).toBe("WorkerTypeDoor { type: 'mail' }");
+    expect(JSON.stringify(mail)).toBe('{"type":"mail"}');
   });
 
   test('can be replaced in tests of the class that it is injected into', async () => {

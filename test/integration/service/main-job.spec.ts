@@ -52,7 +52,7 @@ const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, n
 
 const figures = (symbol: string, closesOfSymbol: readonly number[]) => ({
   symbol,
-  days: closesOfSymbol.length,
+  prices: closesOfSymbol.length,
   return: expect.closeTo(closesOfSymbol.at(-1)! / closesOfSymbol[0]! - 1, 10),
 });
 
@@ -193,8 +193,8 @@ describe('the main job', () => {
   });
 
   it('stores every price of the files, and statistics of each symbol', async () => {
-    const statistics = await dataSource.query<{ symbol: string; days: number; return: number }[]>(
-      'SELECT symbol, days, total_return AS return FROM quote_statistics',
+    const statistics = await dataSource.query<{ symbol: string; prices: number; return: number }[]>(
+      'SELECT symbol, prices, total_return AS return FROM quote_statistics',
     );
     expect(new Set(statistics)).toEqual(
       new Set([...closes].map(([symbol, ofSymbol]) => figures(symbol, ofSymbol))),

@@ -2,13 +2,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { Redis } from 'ioredis';
 import { once } from 'node:events';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { Client } from 'pg';
 import { lastValueFrom } from 'rxjs';
 import { WEBHOOK_PATTERN } from '../../../src/service/activity/webhook-feed.js';
 import { loadWebhookPayloads } from '../../../src/service/activity/webhook-payloads.js';
+import { USAGE } from '../../../src/service/config/service-config.js';
+import { databaseOptions, openDataSource } from '../../../src/service/database.js';
 import type { RunSummary } from '../../../src/service/display/run-summary.js';
 import { renderSummary } from '../../../src/service/display/render-summary.js';
 import { runCommand } from '../../../src/service/embedded-postgres/run-command.js';
@@ -101,8 +103,41 @@ describe('npm start -- --once --json FILE', () => {
       prices: quotes,
       webhooks,
     });
-    expect(output).toContain(renderSummary(summary));
+    expect(output).toContain(`${renderSummary(summary)}\nSummary in summary.json\n`);
     expect(await noLeftovers()).toEqual([]);
+  });
+});
+
+describe('npm start -- --help', () => {
+  it.each(['--help', '-h'])('prints the usage and ends, whatever else is wrong: %s', async (option) => {
+    const end = await endOf([option, '--twice'], { PORT: 'eighty' });
+    expect(end).toEqual({ code: 0, signal: null, output: `${USAGE}\n`, errors: '' });
+  });
+});
+
+describe('the log', () => {
+  it('lies in a folder of its own unless LOG_FILE names another', async () => {
+    const temporary = path.join(build.folder, 'temporary');
+    await mkdir(temporary);
+    const env = { TMPDIR: temporary, PORT: '0', DATABASE_URL: await databaseUrl() };
+    const logOf = async (program: BuiltProgram) => {
+      const [, file] = await program.printed(/^Log in (.*)$/m);
+      program.signal('SIGTERM');
+      await program.ended;
+      expect(await readFile(path.resolve(build.folder, file!), 'utf8')).toContain('Nest application');
+      return file!;
+    };
+    const file = await logOf(start([], env));
+    expect(path.relative(temporary, file)).toMatch(/^background-worker-logs[^/]*\/[^/]*\.log$/);
+    expect(await logOf(start([], { ...env, LOG_FILE: 'own.log' }))).toBe('own.log');
+    expect(await readdir(path.dirname(file))).toEqual([path.basename(file)]);
+  });
+
+  it('cannot lie in a temporary folder that is not there', async () => {
+    const TMPDIR = path.join(build.folder, 'missing');
+    const { code, output, errors } = await endOf([], { TMPDIR, DATABASE_URL: await databaseUrl() });
+    expect([code, output]).toEqual([1, '']);
+    expect(errors).toContain(`LOG_FILE: expected a file for the log, as none can be made in ${TMPDIR}\n`);
   });
 });
 
@@ -180,6 +215,12 @@ describe('without --once', () => {
       ['SIGINT', ''],
       ['SIGTERM', ''],
     ]);
+    const told = ends.map(({ output }) => output.slice(output.indexOf('Ctrl-C ends it.')));
+    const notice = 'finishing the work under way (at most 20 s); a second signal ends at once.';
+    expect(told).toEqual([
+      expect.stringContaining(`\n\nSIGINT: ${notice}\nEnded after `),
+      expect.stringContaining(`\n\nSIGTERM: ${notice}\nEnded after `),
+    ]);
     expect(await noLeftovers()).toEqual([]);
   });
 
@@ -240,6 +281,48 @@ describe('without --once', () => {
     });
     await next.app.close();
     expect(await query(url, 'SELECT count(*)::int FROM users')).toEqual([{ count: expectation.uniqueUsers }]);
+  });
+});
+
+/** A service whose users can't be stored until the table is let go. */
+async function startStuck(): Promise<{ program: BuiltProgram; letGo: () => Promise<void> }> {
+  const url = await databaseUrl();
+  await (await openDataSource(databaseOptions(url))).destroy();
+  const holder = new Client(url);
+  await holder.connect();
+  await holder.query('BEGIN');
+  await holder.query('LOCK TABLE users');
+  const program = start(['--once'], { PORT: '0', DATABASE_URL: url });
+  const waiting = `SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INTO users%'`;
+  const stuck = await until(
+    () => query(url, waiting),
+    ({ length }) => length > 0,
+    GONE_LIMIT_MS,
+  );
+  expect(stuck).not.toEqual([]);
+  return { program, letGo: () => holder.end() };
+}
+
+describe('a signal while work is under way that takes its time', () => {
+  it('is answered at once, below the progress, and when the work has ended', async () => {
+    const { program, letGo } = await startStuck();
+    program.signal('SIGINT');
+    await program.printed(/^\nSIGINT: finishing the work under way \(at most 20 s\)/m);
+    await letGo();
+    const { signal, output, errors } = await program.ended;
+    expect([signal, errors]).toEqual(['SIGINT', '']);
+    expect(output).toMatch(/ends at once\.\nEnded after \d[^\n]*\.\n$/);
+  });
+
+  it('and a second one ends it at once', async () => {
+    const { program, letGo } = await startStuck();
+    program.signal('SIGINT');
+    await program.printed(/^\nSIGINT: finishing/m);
+    program.signal('SIGTERM');
+    const { signal, output, errors } = await program.ended;
+    expect([signal, errors]).toEqual(['SIGTERM', '']);
+    expect(output).toMatch(/ends at once\.\n$/);
+    await letGo();
   });
 });
 

@@ -2,11 +2,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { ClientProxy } from '@nestjs/microservices';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { lastValueFrom } from 'rxjs';
 import { DataSource } from 'typeorm';
 import type { MessageReceipt, Upload, WorkCounts } from '../../../src/index.js';
 import type { WebhookMessage } from '../../../src/service/activity/activity.js';
 import { WEBHOOK_PATTERN } from '../../../src/service/activity/webhook-feed.js';
+import { ROUTES } from '../../../src/service/routes.js';
 import { WEBHOOK_CLIENT } from '../../../src/service/service.module.js';
 import { startError } from '../../../src/service/start-error.js';
 import { USER_COLUMNS } from '../../../src/service/users/user-columns.js';
@@ -46,6 +48,11 @@ interface ErrorAnswer {
   readonly message: string;
 }
 
+interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+}
+
 interface FailedRow {
   readonly number: number;
   readonly error: string;
@@ -64,6 +71,15 @@ async function uploadFile(text: string): Promise<Upload> {
   expect(status).toBe(201);
   return body;
 }
+
+const answerTo = async (
+  path: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string>,
+) => {
+  const answer = await service.post<ErrorAnswer & Upload>(path, body, headers);
+  return [answer.status, answer.body.message ?? answer.body.rows];
+};
 
 async function processUpload(id: string) {
   const ended = service.next('uploadEnded');
@@ -102,6 +118,11 @@ describe('an upload', () => {
       { number: 3, error: `${expected} nothing`, attempts: 1, payload: { line: 4, cells: { plan: '' } } },
     ]);
     expect(await emails()).toEqual(['user-2@x.example']);
+    expect((await service.get(`/uploads/${id}/failed?after=1`)).body).toEqual(body.slice(1));
+    expect(await service.get(`/uploads/${id}/failed?after=3000000000`)).toMatchObject({
+      status: 400,
+      body: { message: 'after: expected a whole number from 0 to 2147483647, got "3000000000"' },
+    });
   });
 
   it('is worked on once when it is asked for twice at once, and not again when it is done', async () => {
@@ -125,18 +146,27 @@ describe('an upload', () => {
     expect(await processUpload(id)).toMatchObject({ status: 'completed', rows: 0 });
   });
 
-  it.each(['application/x-www-form-urlencoded', 'application/json', 'application/octet-stream'])(
-    'comes in whatever content type a client gives it, such as %s',
-    async (contentType) => {
-      const file = HEADER + rows(5_000);
-      const { status, body } = await service.post<Upload>('/uploads', file, { 'content-type': contentType });
-      expect([status, body.rows]).toEqual([201, 5_000]);
-    },
-  );
+  it('that is started while it is worked on, and after it has ended, is answered as it stands', async () => {
+    const upload = await uploadFile(HEADER + row(1) + row(2, 'gold'));
+    const ended = service.next('uploadEnded');
+    const started = await service.post(`/uploads/${upload.id}/process`);
+    expect([started.status, started.body]).toEqual([202, { ...upload, status: 'processing' }]);
+    await ended;
+    const again = service.next('uploadEnded');
+    expect(await service.post(`/uploads/${upload.id}/process`)).toEqual({
+      status: 202,
+      body: { ...upload, status: 'completed-with-failures', done: 1, failed: 1 },
+    });
+    await again;
+  });
 
-  it.each(['/uploads?name=a&name=b', '/uploads?name=a%00b'])('cannot be named as in %s', async (path) => {
-    const { status, body } = await service.post<ErrorAnswer>(path, HEADER + row(1));
-    expect([status, body.message]).toEqual([400, 'name: expected one text without NUL characters']);
+  it.each([
+    ['/uploads?name=a&name=b', 'several'],
+    ['/uploads?name=a%00b', '"a\\u0000b"'],
+    ['/uploads?name=%20', 'nothing'],
+  ])('cannot be named as in %s', async (path, got) => {
+    const expected = 'name: expected one text without NUL characters, as in ?name=users.csv';
+    expect(await answerTo(path, HEADER + row(1), {})).toEqual([400, `${expected}, got ${got}`]);
   });
 
   it.each([
@@ -153,6 +183,88 @@ describe('an upload', () => {
     }
   });
 });
+
+const HOW_TO_SEND = "curl -H 'content-type: text/csv' --data-binary @users.csv";
+
+describe('the content type of an upload', () => {
+  it.each(['text/csv; charset=utf-8', 'TEXT/CSV', 'text/plain', 'application/octet-stream'])(
+    'may be %s',
+    async (type) => {
+      expect(await answerTo('/uploads', HEADER + rows(2), { 'content-type': type })).toEqual([201, 2]);
+    },
+  );
+
+  it('may be missing', async () => {
+    // Of bytes, `fetch` says no type by itself.
+    expect(await answerTo('/uploads', Uint8Array.from(Buffer.from(HEADER + row(1))), {})).toEqual([201, 1]);
+  });
+
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+
+  it("may be curl's own, as long as the file has its line breaks", async () => {
+    expect(await answerTo('/uploads', HEADER + rows(5_000), form)).toEqual([201, 5_000]);
+    expect(await answerTo('/uploads', (HEADER + rows(3)).replaceAll('\n', '\r'), form)).toEqual([201, 3]);
+    const expected = 'Expected a file with line breaks, got one without; curl -d takes them out';
+    for (const count of [1, 5_000]) {
+      expect(await answerTo('/uploads', (HEADER + rows(count)).replaceAll('\n', ''), form)).toEqual([
+        400,
+        `${expected}, ${HOW_TO_SEND} does not`,
+      ]);
+    }
+    expect(await answerTo('/uploads', '', form)).toEqual([
+      400,
+      'line 1: expected a header line, got an empty file',
+    ]);
+  });
+
+  it.each(['application/json', 'multipart/form-data; boundary=x', 'application/gzip'])(
+    'cannot be %s, of which nothing is stored',
+    async (type) => {
+      const [name] = type.split(';');
+      expect(await answerTo('/uploads', HEADER + row(1), { 'content-type': type })).toEqual([
+        415,
+        `content-type: expected text/csv, got ${name}; send a file by ${HOW_TO_SEND}`,
+      ]);
+      expect(await uploadStatuses()).toEqual([]);
+    },
+  );
+});
+
+describe('the content encoding of an upload', () => {
+  const csv = { 'content-type': 'text/csv' };
+
+  it.each(['gzip', 'X-GZip'])('may be %s', async (encoding) => {
+    const file = Uint8Array.from(gzipSync(HEADER + rows(5_000)));
+    const headers = { ...csv, 'content-encoding': encoding };
+    expect(await answerTo('/uploads', file, headers)).toEqual([201, 5_000]);
+    expect(await query('SELECT max(number) FROM worker_upload_rows')).toEqual([{ max: 5_000 }]);
+  });
+
+  it('must be true', async () => {
+    const whole = gzipSync(HEADER + rows(2_500));
+    const headers = { ...csv, 'content-encoding': 'gzip' };
+    const expected = 'content-encoding: expected a gzip file, got';
+    expect(await answerTo('/uploads', HEADER + row(1), headers)).toEqual([
+      400,
+      `${expected} bytes that are none`,
+    ]);
+    expect(await answerTo('/uploads', Uint8Array.from(whole.subarray(0, -200)), headers)).toEqual([
+      400,
+      `${expected} one that ends too early`,
+    ]);
+    expect([await uploadStatuses(), await rowsStored()]).toEqual([['aborted', 'aborted'], 0]);
+  });
+
+  it.each(['br', 'gzip, gzip'])('cannot be %s, of which nothing is stored', async (encoding) => {
+    expect(await answerTo('/uploads', HEADER + row(1), { ...csv, 'content-encoding': encoding })).toEqual([
+      415,
+      `content-encoding: expected gzip or none, got ${encoding}`,
+    ]);
+    expect(await uploadStatuses()).toEqual([]);
+  });
+});
+
+const isAnswerOfStatus = (text: string) => text.includes('"message-processing"');
 
 /** Bytes that are no text: the beginning of a zip archive, as of a spreadsheet. */
 const ARCHIVE = new Uint8Array([0x50, 0x4b, 0x03, 0x04, 0xff, 0xfe, 0x00, 0x0a]);
@@ -211,6 +323,21 @@ describe('a malformed file', () => {
     expect(await processUpload(id)).toMatchObject({ status: 'completed', done: 1 });
   });
 
+  it.each([
+    ['as it is', (text: string) => Buffer.from(text), []],
+    ['compressed', gzipSync, ['content-encoding: gzip']],
+    ['that is not compressed as it says', (text: string) => Buffer.from(text), ['content-encoding: gzip']],
+  ])('leaves the connection to what comes after it: %s', async (_, encode, headers) => {
+    const file = encode(`${HEADER}1,"a"b,A\n${rows(20_000)}`);
+    const socket = await startUpload(file, { headers, length: file.length });
+    socket.write('GET /status HTTP/1.1\r\nhost: x\r\n\r\n');
+    let answers = '';
+    socket.on('data', (piece: Buffer) => (answers += piece.toString()));
+    expect(await until(async () => answers, isAnswerOfStatus, LIMIT_MS)).toMatch(
+      /^HTTP\/1.1 400 [^]*HTTP\/1.1 200 [^]*/,
+    );
+  });
+
   it('is refused before all of it has come', async () => {
     const socket = await startUpload(`${HEADER}1,"a"b,A\n${rows(100)}`);
     const [answer] = (await once(socket, 'data')) as [Buffer];
@@ -224,14 +351,25 @@ afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
 });
 
+interface SendingOptions {
+  readonly to?: TestService;
+  readonly headers?: readonly string[];
+  readonly length?: number;
+}
+
 /** Sends the beginning of a file that is said to be much longer. */
-async function startUpload(text: string, { url } = service): Promise<Socket> {
-  const { hostname, port } = new URL(url);
+async function startUpload(
+  file: string | Uint8Array,
+  { to = service, headers = [], length = 100_000_000 }: SendingOptions = {},
+): Promise<Socket> {
+  const { hostname, port } = new URL(to.url);
   const socket = connect(Number(port), hostname);
   sockets.push(socket);
   socket.on('error', () => undefined);
   await once(socket, 'connect');
-  socket.write(`POST /uploads HTTP/1.1\r\nhost: ${hostname}\r\ncontent-length: 100000000\r\n\r\n${text}`);
+  const head = ['POST /uploads?name=half.csv HTTP/1.1', `host: ${hostname}`, `content-length: ${length}`];
+  socket.write([...head, ...headers, '', ''].join('\r\n'));
+  socket.write(file);
   return socket;
 }
 
@@ -245,12 +383,24 @@ async function uploadStatuses(): Promise<string[]> {
 }
 
 describe('an upload that is cut off in the middle', () => {
-  it('is aborted, leaves no row, and the service works on', async () => {
-    const socket = await startUpload(HEADER + rows(2_500));
+  const file = HEADER + rows(2_500);
+
+  it.each([
+    ['as it is', file, []],
+    ['compressed', gzipSync(file).subarray(0, -9), ['content-encoding: gzip']],
+  ])('is aborted, leaves no row, is no error, and the service works on: %s', async (_, sent, headers) => {
+    const before = service.log.length;
+    const socket = await startUpload(sent, { headers });
     expect(await until(rowsStored, (count) => count > 0, LIMIT_MS)).toBeGreaterThan(0);
     socket.destroy();
-    expect(await until(uploadStatuses, ([status]) => status === 'aborted', LIMIT_MS)).toEqual(['aborted']);
-    expect(await rowsStored()).toBe(0);
+    const logged = async () => service.log.slice(before).map((line) => JSON.parse(line) as LogLine);
+    expect(await until(logged, ({ length }) => length > 0, LIMIT_MS)).toEqual([
+      expect.objectContaining({
+        level: 40,
+        msg: 'The sender of "half.csv" broke off; what came in of the file is removed',
+      }),
+    ]);
+    expect([await uploadStatuses(), await rowsStored()]).toEqual([['aborted'], 0]);
 
     const { id } = await uploadFile(HEADER + row(1));
     expect(await processUpload(id)).toMatchObject({ status: 'completed', done: 1 });
@@ -258,12 +408,29 @@ describe('an upload that is cut off in the middle', () => {
 
   it('by the end of the service is aborted as well, and does not hold up the end', async () => {
     const ending = await startTestService(database.url);
-    const socket = await startUpload(HEADER + rows(2_500), ending);
+    const socket = await startUpload(file, { to: ending });
     await until(rowsStored, (count) => count > 0, LIMIT_MS);
     const closed = once(socket, 'close');
     await ending.app.close();
     await closed;
     expect([await uploadStatuses(), await rowsStored()]).toEqual([['aborted'], 0]);
+    expect(ending.log.filter((line) => (JSON.parse(line) as LogLine).level > 30)).toEqual([]);
+  });
+});
+
+describe('a sender who goes on though the file is refused', () => {
+  it.each([
+    ['as it is malformed', async () => undefined, 400],
+    ['as the service ends', (ending: TestService) => ending.jobs.shutdown(), 503],
+  ])('does not hold up the end: %s', async (_, prepare, status) => {
+    const ending = await startTestService(database.url);
+    await prepare(ending);
+    const socket = await startUpload(`${HEADER}1,"a"b,A\n${rows(2_500)}`, { to: ending });
+    expect(String(await once(socket, 'data'))).toContain(`HTTP/1.1 ${status} `);
+    const closed = once(socket, 'close');
+    socket.resume();
+    await ending.app.close();
+    await closed;
   });
 });
 
@@ -292,8 +459,8 @@ describe('the quotes', () => {
     expect([status, body]).toEqual([202, { name: 'daily-quotes', pages: 0, items: 0, done: 0, failed: 0 }]);
     expect(await ended).toMatchObject({ status: 'completed', items: 5_665, failed: 0 });
 
-    const statistics = await service.get<{ symbol: string; days: number }[]>('/quotes/statistics');
-    expect(statistics.body.map(({ symbol, days }) => [symbol, days])).toEqual([
+    const statistics = await service.get<{ symbol: string; prices: number }[]>('/quotes/statistics');
+    expect(statistics.body.map(({ symbol, prices }) => [symbol, prices])).toEqual([
       ['AAPL', 123],
       ['AMZN', 123],
       ['GOOG', 68],
@@ -378,7 +545,10 @@ describe('dead letters', () => {
     expect(letters.map(({ payload }) => payload.line)).toEqual([2, 4]);
     const { body: after } = await ofItsOwn.get<ShownDeadLetter[]>(`${path}?after=${letters[0]!.sequence}`);
     expect(after).toEqual(letters.slice(1));
-    expect((await ofItsOwn.get(`${path}?after=that`)).status).toBe(400);
+    expect(await ofItsOwn.get(`${path}?after=that`)).toMatchObject({
+      status: 400,
+      body: { message: 'after: expected a whole number from 0 to 2147483647, got "that"' },
+    });
 
     const { status, body } = await ofItsOwn.post(`${path}/redrive`);
     expect([status, body]).toEqual([202, { redriven: 2 }]);
@@ -416,6 +586,48 @@ describe('the status', () => {
   });
 });
 
+const headStatus = async (path: string) => (await fetch(service.url + path, { method: 'HEAD' })).status;
+
+describe('the list of what there is', () => {
+  it('is what the address of the service shows', async () => {
+    expect(await service.get('/')).toEqual({ status: 200, body: ROUTES });
+  });
+
+  it('names all that is answered', () => {
+    const { router } = service.app.getHttpAdapter().getInstance();
+    const answered = router.stack.flatMap(({ route }) =>
+      (route?.stack ?? []).map(({ method }) => `${method.toUpperCase()} ${route!.path}`),
+    );
+    expect(new Set(Object.keys(ROUTES))).toEqual(new Set(answered));
+  });
+
+  it('is where a sender is led to who asks for something else', async () => {
+    expect(await answerTo('/upload', HEADER, {})).toEqual([
+      404,
+      'POST /upload: there is no such path; GET / lists those that there are',
+    ]);
+  });
+
+  it.each([
+    ['PUT', '/uploads', 'POST'],
+    ['GET', '/uploads/1/process', 'POST'],
+    ['POST', '/Quotes/Statistics/', 'GET'],
+    ['DELETE', '/', 'GET'],
+  ])('says by which method a path is to be asked: %s %s', async (method, path, allowed) => {
+    const response = await fetch(service.url + path, { method });
+    expect([response.status, response.headers.get('allow')]).toEqual([405, allowed]);
+    expect(await response.json()).toMatchObject({ message: `${path}: expected ${allowed}, got ${method}` });
+  });
+
+  it('is without its body for who asks for the head only', async () => {
+    expect([
+      await headStatus('/status'),
+      await headStatus('/uploads/1'),
+      await headStatus('/uploads'),
+    ]).toEqual([200, 404, 405]);
+  });
+});
+
 describe('the log', () => {
   it('tells of work without the headers of the request that asked for it', async () => {
     const { id } = await uploadFile(HEADER + row(1, 'gold'));
@@ -424,7 +636,7 @@ describe('the log', () => {
     await ended;
     const lines = service.log.filter((line) => line.includes(id));
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toContain('completed-with-failures: 1 rows, 1 failed');
+    expect(lines[0]).toMatch(/completed-with-failures: 1 rows?, 1 failed/);
     expect(service.log.join('')).not.toContain('s3cret');
   });
 });

@@ -260,7 +260,7 @@ function calculate(symbol: string, quotes: readonly Quote[]): QuoteStatistics {
   }
   return {
     symbol,
-    days: closes.length,
+    prices: closes.length,
     firstDate: ofSymbol[0]!.date,
     lastDate: ofSymbol.at(-1)!.date,
     periodsPerYear,
@@ -281,7 +281,7 @@ describe('computeQuoteStatistics', () => {
     expect(statistics.map(rounded)).toEqual(symbols.map((symbol) => rounded(calculate(symbol, quotes))));
     expect(await manager.find(QuoteStatistics, { order: { symbol: 'ASC' } })).toEqual(statistics);
     // By hand, from the first and the last line of the file.
-    expect(statistics[0]).toMatchObject({ days: 123, firstDate: '2000-01-01', lastDate: '2010-03-01' });
+    expect(statistics[0]).toMatchObject({ prices: 123, firstDate: '2000-01-01', lastDate: '2010-03-01' });
     expect(statistics[0]!.totalReturn).toBeCloseTo(223.02 / 25.94 - 1, 12);
   });
 
@@ -307,7 +307,7 @@ describe('computeQuoteStatistics', () => {
     expect(await computeQuoteStatistics(manager)).toMatchObject([
       {
         symbol: 'ONE',
-        days: 1,
+        prices: 1,
         totalReturn: 0,
         movingAverage20: null,
         annualVolatility: null,

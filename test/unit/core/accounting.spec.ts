@@ -11,7 +11,8 @@ import {
 } from '../../../src/core/errors.js';
 import type { UnfinishedItem } from '../../../src/core/events.js';
 import type { ItemContext } from '../../../src/core/item-context.js';
-import type { Job, JobObserver } from '../../../src/core/job.js';
+import type { Job } from '../../../src/core/job.js';
+import type { JobObserver } from '../../../src/core/submit-options.js';
 import { WorkerProcess } from '../../../src/core/worker-process.js';
 import { deferred, type Deferred } from '../../support/deferred.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';

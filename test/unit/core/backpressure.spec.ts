@@ -3,13 +3,15 @@ import { describe, expect, it, jest } from '@jest/globals';
 import * as fc from 'fast-check';
 import { QueueFullError } from '../../../src/core/errors.js';
 import type { ItemContext } from '../../../src/core/item-context.js';
-import { Job } from '../../../src/core/job.js';
+import { Admission } from '../../../src/core/admission.js';
+import type { Job } from '../../../src/core/job.js';
 import type { WorkerProcessOptionsInput } from '../../../src/core/options.js';
 import { StreamProducer } from '../../../src/core/stream-producer.js';
 import { TimeSlices } from '../../../src/core/time-slices.js';
 import { WorkerProcess } from '../../../src/core/worker-process.js';
 import type { Workload } from '../../../src/core/workload.js';
 import { deferred } from '../../support/deferred.js';
+import { makeJob } from '../../support/jobs.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
 import { ManualProcess } from '../../support/manual-process.js';
 
@@ -346,44 +348,158 @@ describe('a bounded queue', () => {
   });
 });
 
-describe('a handler that distributes to its own full type', () => {
-  it('is let in when nothing has ended for a second, up to a second bound', async () => {
-    const process = start({ maxQueueSize: 2, maxConcurrency: 2, scalingThreshold: 1 });
-    const gate = deferred();
-    process.register('type', {
-      processItem: async (payload: string) => {
-        if (payload !== 'parent') return;
-        await gate.promise;
-        await process.distributeWork('type', ['child', 'child']);
-      },
-    });
-    await process.distributeWork('type', ['parent', 'parent']);
+describe('a submission with a signal', () => {
+  it('stops taking items in when it aborts, and resolves with the cancelled job', async () => {
+    const process = start({ maxQueueSize: 10 });
+    process.register('type', { processItem: () => undefined });
+    process.pause('type');
+    const abort = new AbortController();
+    const before = process.distributeWork(
+      'type',
+      Array.from({ length: 10 }, () => 'before'),
+    );
+    const submission = process.distributeWork('type', Array.from({ length: 100 }), { signal: abort.signal });
+    const behind = process.distributeWork('type', ['behind']);
     await settle();
-    await process.distributeWork('type', ['other', 'other']);
-    gate.resolve();
-    await process.clock.turn(999);
-    expect(process.counts()).toMatchObject({ running: 2, waiting: 2, completed: 0 });
-    await process.clock.turn(1);
-    expect(process.counts()).toMatchObject({ submitted: 8, completed: 8 });
+    expect(process.counts()).toMatchObject({ submitted: 10 });
+    abort.abort();
+    const job = await submission;
+    expect(await job.completed).toMatchObject({ status: 'cancelled', accepted: 0, total: 0 });
+    process.resume('type');
+    await Promise.all([before, behind]);
+    await process.waitForCompletion();
+    expect(process.counts()).toMatchObject({ submitted: 11, completed: 11, cancelled: 0 });
     await process.end();
   });
 
-  it('is held at the second bound', async () => {
+  it('cancels its job later too, and once aborted before; and forgets the signal with the job', async () => {
+    const process = start();
+    process.register('type', { processItem: () => undefined });
+    process.pause('type');
+    const abort = new AbortController();
+    const { signal } = abort;
+    const sources: unknown[] = [{ item: 1 }, [1, 2], [1, 2].values()];
+    const jobs = await Promise.all(
+      sources.map((source) => process.distributeWork('type', source, { signal })),
+    );
+    abort.abort();
+    for (const job of jobs) expect(await job.completed).toMatchObject({ status: 'cancelled' });
+    const returned: string[] = [];
+    const late = await process.distributeWork(
+      'type',
+      (function* () {
+        try {
+          yield 1;
+        } finally {
+          returned.push('closed');
+        }
+      })(),
+      { signal },
+    );
+    expect(await late.completed).toMatchObject({ status: 'cancelled' });
+    expect(returned).toEqual(['closed']);
+    process.resume('type');
+    const other = new AbortController();
+    const remove = jest.spyOn(other.signal, 'removeEventListener');
+    const job = await process.distributeWork('type', 1, { signal: other.signal });
+    await job.completed;
+    await settle();
+    expect(remove).toHaveBeenCalledTimes(1);
+    expect(process.counts()).toMatchObject({ completed: 1, cancelled: 6, waiting: 0 });
+    await process.end();
+  });
+});
+
+describe('a producer that leaves the line', () => {
+  it('leaves nothing of its turn to the next one', () => {
+    const queue = { held: 5_000, waiting: 5_000, running: 0, ended: 0 };
+    const admission = new Admission(queue, 5_000, 10, new ManualClock(), () => undefined);
+    const shares: [string, number][] = [];
+    const producer = (name: string) => ({
+      proceed: (room: number) => {
+        shares.push([name, room]);
+        queue.held += room;
+        return false;
+      },
+      refuse: () => undefined,
+    });
+    const first = producer('first');
+    for (const joining of [first, producer('second'), producer('third')]) admission.join(joining);
+    queue.waiting = 0;
+    queue.held = 4_900;
+    admission.roomMade();
+    // Cut short by the room, it stays the first, with what is left of its turn.
+    expect(shares).toEqual([['first', 100]]);
+    admission.leave(first);
+    queue.held = 3_000;
+    admission.roomMade();
+    expect(shares.slice(1)).toEqual([
+      ['second', 1_024],
+      ['third', 976],
+    ]);
+    admission.close();
+  });
+});
+
+describe('an array', () => {
+  it.each([
+    ['at once', 100],
+    ['while it waits for room', 2],
+  ])('of which an item can not be read %s is a source that fails', async (_, maxQueueSize) => {
+    const process = start({ maxQueueSize });
+    process.register('type', { processItem: () => undefined });
+    const payloads = [1, 2, 3, 4];
+    Object.defineProperty(payloads, 2, {
+      get: () => {
+        throw new Error('unreadable');
+      },
+    });
+    const job = await process.distributeWork('type', payloads);
+    expect(await job.completed).toMatchObject({
+      status: 'source-failed',
+      total: 2,
+      done: 2,
+      error: new Error('unreadable'),
+    });
+    expect(process.counts()).toMatchObject({ submitted: 2, completed: 2, waiting: 0 });
+    expect(process.findJob(job.id)).toBeUndefined();
+    await process.end();
+  });
+});
+
+describe('many waiting jobs of one item', () => {
+  it('are cancelled one by one without a look at all the others', async () => {
+    const process = start({ maxQueueSize: 200_000 });
+    process.register('type', { processItem: () => undefined });
+    process.pause('type');
+    const jobs: Job[] = [];
+    for (let count = 0; count < 100_000; count++) jobs.push(await process.distributeWork('type', count));
+    for (const job of jobs) job.cancel();
+    expect(process.counts()).toMatchObject({ submitted: 100_000, cancelled: 100_000, waiting: 0 });
+    await process.end();
+  });
+});
+
+describe('a handler that distributes to its own full type', () => {
+  it('is held at the bound, however long that takes, and somebody is told once', async () => {
     const process = start({ maxQueueSize: 2, maxConcurrency: 1 });
+    const standstills = process.heard('standstill');
     let mostWaiting = 0;
     process.register('type', {
       processItem: async (payload: number) => {
         if (payload === 0) await process.distributeWork('type', [1, 1, 1, 1, 1, 1, 1, 1]);
       },
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       retry: { limit: 0 },
     });
     await process.distributeWork('type', 0);
-    for (let turn = 0; turn < 12; turn++) {
+    for (let turn = 0; turn < 29; turn++) {
       await process.clock.turn(1_000);
       mostWaiting = Math.max(mostWaiting, process.counts().waiting);
     }
-    expect(mostWaiting).toBe(4);
+    expect(mostWaiting).toBe(2);
+    expect(standstills).toEqual([{ type: 'type', waitingProducers: 1, running: 1, forMs: 5_000 }]);
+    // Its time limit ends it; what it had submitted is worked on.
     await process.clock.turn(10_000);
     expect(process.counts()).toMatchObject({ completed: 8, dead: 1, waiting: 0 });
     await process.end();
@@ -544,7 +660,7 @@ describe('a source', () => {
       stopWaitingForRoom: () => undefined,
       admit: (_: unknown, payload: unknown) => admitted.push(payload),
     } as unknown as Workload;
-    const job = new Job('type', { cancelJob: () => undefined, jobFinished: () => undefined }, 'p', 0);
+    const job = makeJob();
     const stream = new StreamProducer(workload, job, [1, 2, 3].values(), new TimeSlices(new ManualClock()));
     expect(stream.proceed()).toBe(true);
     stream.stop();

@@ -1,7 +1,15 @@
 /* oxlint-disable jest/no-conditional-expect, unicorn/no-thenable -- thenables are what is tested */
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import type { BatchContext } from '../../../src/core/batch-context.js';
-import { JobCancelledError, NonErrorThrownError, UnrecoverableError } from '../../../src/core/errors.js';
+import {
+  DeadLettersFullError,
+  JobCancelledError,
+  NonErrorThrownError,
+  RejectedLetterError,
+  RetryLaterError,
+  UnrecoverableError,
+} from '../../../src/core/errors.js';
 import type { ItemContext } from '../../../src/core/item-context.js';
 import type { WorkerProcessOptionsInput } from '../../../src/core/options.js';
 import { deferred } from '../../support/deferred.js';
@@ -525,7 +533,7 @@ describe('an observer', () => {
 
   it('that throws ends neither the worker nor the count', async () => {
     const process = start({ retry: { limit: 0 }, maxConcurrency: 1 });
-    const failed = process.heard('listenerFailed');
+    const failed = process.heard('callbackFailed');
     process.register('type', {
       processItem: (payload: number) => {
         if (payload === 2) throw new Error('bad');
@@ -736,9 +744,77 @@ describe('dead letters', () => {
     const job = process.rejectItem('type', { bad: true }, new Error('no such field'));
     expect(await job.completed).toMatchObject({ status: 'completed-with-failures', failed: 1, total: 1 });
     expect(process.deadLetters()).toMatchObject([{ id: `${job.id}:0`, reason: 'rejected', attempts: 0 }]);
-    expect(process.redriveDeadLetters({ ids: [`${job.id}:0`] })).toBe(1);
+  });
+
+  it('of refused items are never redriven: their payloads did not pass the check', async () => {
+    const process = start({ retry: { limit: 0 } });
+    const worked: unknown[] = [];
+    process.register('type', {
+      processItem: (payload) => {
+        if (worked.push(payload) === 1) throw new Error('dies once');
+      },
+    });
+    const refused = process.rejectItem('type', 'unchecked', new Error('no such field'));
+    const checked = await process.distributeWork('type', 'checked');
     await settle();
-    expect(job.progress()).toMatchObject({ done: 1, failed: 0 });
+    const ids = [`${checked.id}:0`, `${refused.id}:0`];
+    expect(() => process.redriveDeadLetters({ ids })).toThrow(RejectedLetterError);
+    expect(process.deadLetters()).toHaveLength(2);
+    expect(process.redriveDeadLetters({ type: 'type' })).toBe(1);
+    await settle();
+    expect(worked).toEqual(['checked', 'checked']);
+    expect(process.deadLetters()).toMatchObject([{ reason: 'rejected' }]);
+    expect(process.discardDeadLetters({ ids })).toBe(1);
+  });
+
+  it('are refused where they would be one at once when as many are kept as may be', async () => {
+    const process = start({ maxDeadLetters: 10 });
+    process.register('type', { processItem: () => undefined });
+    let refused = 0;
+    for (let round = 0; round < 1_000; round++) {
+      try {
+        process.rejectItem('type', round, new Error('bad'));
+      } catch (error) {
+        expect(error).toBeInstanceOf(DeadLettersFullError);
+        refused++;
+      }
+    }
+    expect(refused).toBe(990);
+    expect(process.deadLetters({ limit: 2_000 })).toHaveLength(10);
+    expect(process.counts()).toMatchObject({ submitted: 10, dead: 10 });
+    process.discardDeadLetters({ type: 'type' });
+    process.rejectItem('type', 'again', new Error('bad'));
+    expect(process.deadLetters()).toHaveLength(1);
+  });
+
+  it('of a cancelled job run again when they are redriven, and bring nothing back of what was dropped', async () => {
+    const process = start({ maxConcurrency: 1, retry: { limit: 1, backoffMs: 1_000, jitter: 0 } });
+    const worked: unknown[] = [];
+    process.register('type', {
+      processItem: (payload: string) => {
+        worked.push(payload);
+        if (payload === 'dies' && worked.length === 1) throw new UnrecoverableError('dies');
+        if (payload === 'is delayed') throw new Error('later');
+      },
+    });
+    const job = await process.distributeWork('type', ['dies', 'is delayed']);
+    await settle();
+    process.pause('type');
+    const rest = await process.distributeWork('type', ['waits']);
+    job.cancel();
+    rest.cancel();
+    expect(await job.completed).toMatchObject({ status: 'cancelled', failed: 1, cancelled: 1 });
+    expect(process.redriveDeadLetters({ ids: [`${job.id}:0`] })).toBe(1);
+    process.resume('type');
+    await process.clock.turn(5_000);
+    expect(worked).toEqual(['dies', 'is delayed', 'dies']);
+    expect(process.counts()).toMatchObject({
+      submitted: 3,
+      completed: 1,
+      cancelled: 2,
+      waiting: 0,
+      delayed: 0,
+    });
   });
 
   it('may be redriven by a listener in the moment of their death', async () => {
@@ -784,7 +860,7 @@ describe('events', () => {
   it('of which a listener throws or rejects reach the others, and the failure is told', async () => {
     const process = start({ retry: { limit: 0 } });
     process.register('type', { processItem: () => Promise.reject(new Error('no')) });
-    const failed = process.heard('listenerFailed');
+    const failed = process.heard('callbackFailed');
     process.on('deadLetter', () => {
       throw 'a text' as unknown as Error;
     });
@@ -792,7 +868,7 @@ describe('events', () => {
       await settle();
       throw new Error('later');
     });
-    process.on('listenerFailed', () => {
+    process.on('callbackFailed', () => {
       throw new Error('hopeless');
     });
     const letters = process.heard('deadLetter');
@@ -874,5 +950,121 @@ describe('events', () => {
     expect(finished).toEqual([tracked, many]);
     expect(process.findJob(tracked.id)).toBeUndefined();
     expect(new Set([untracked.id, tracked.id, many.id]).size).toBe(3);
+  });
+});
+
+describe('job.retryFailedItems', () => {
+  it('runs what awaits a retry of this job now, and nothing of another', async () => {
+    const process = start();
+    const attempts: [unknown, number][] = [];
+    process.register('type', {
+      processItem: (payload, { attempt }) => {
+        attempts.push([payload, attempt]);
+        if (attempt === 1) throw new Error('once');
+      },
+    });
+    const mine = await process.distributeWork('type', ['mine', 'mine']);
+    const other = await process.distributeWork('type', ['other']);
+    await settle();
+    attempts.length = 0;
+    expect(mine.retryFailedItems()).toBe(2);
+    await settle();
+    expect(attempts).toEqual([
+      ['mine', 2],
+      ['mine', 2],
+    ]);
+    expect(mine.isFinished).toBe(true);
+    expect(other.isFinished).toBe(false);
+    expect(mine.retryFailedItems()).toBe(0);
+    await process.clock.turn(100);
+    expect(await other.completed).toMatchObject({ status: 'completed' });
+  });
+});
+
+describe('a function of the user that answers nonsense', () => {
+  it.each([
+    ['a promise', () => Promise.resolve(false), 'expected true or false, got a Promise'],
+    [
+      'a promise that rejects',
+      () => Promise.reject(new Error('late')),
+      'expected true or false, got a Promise',
+    ],
+    [
+      'an error',
+      () => {
+        throw new Error('broken');
+      },
+      'broken',
+    ],
+  ])('as retryable, %s, costs no item its retry, and is told', async (_, retryable, message) => {
+    const process = start({
+      retry: { limit: 1, backoffMs: 10, retryable: retryable as unknown as () => boolean },
+    });
+    const failed = process.heard('callbackFailed');
+    process.register('type', {
+      processItem: (payload, { attempt }) => {
+        if (attempt === 1) throw new Error('once');
+      },
+    });
+    const job = await process.distributeWork('type', ['item']);
+    await process.clock.turn(20);
+    expect(await job.completed).toMatchObject({ status: 'completed' });
+    expect(failed.map(({ event, error }) => [event, error.message])).toEqual([['retryable', message]]);
+  });
+
+  it.each([NaN, -1, 2, Infinity, '0.5', undefined, 1n, Symbol('chance')])(
+    'as random, %p, gives a delay without jitter',
+    async (answer) => {
+      const process = start({
+        random: () => answer as number,
+        retry: { limit: 1, backoffMs: 1_000, jitter: 0.5 },
+      });
+      const failed = process.heard('callbackFailed');
+      process.register('type', {
+        processItem: (payload, { attempt }) => {
+          if (attempt === 1) throw new Error('once');
+        },
+      });
+      const job = await process.distributeWork('type', ['item']);
+      await process.clock.turn(990);
+      expect(process.counts().delayed).toBe(1);
+      await process.clock.turn(20);
+      expect(await job.completed).toMatchObject({ status: 'completed' });
+      expect(failed.map(({ event }) => event)).toEqual(['random']);
+    },
+  );
+
+  it.each([NaN, -5, Infinity, '7', undefined])(
+    'as the delay of a RetryLaterError, %p, gives the backoff its turn',
+    async (delayMs) => {
+      class Later extends RetryLaterError {
+        override readonly delayMs = delayMs as number;
+        constructor() {
+          super(0);
+        }
+      }
+      const process = start();
+      process.register('type', {
+        processItem: (payload, { attempt }) => {
+          if (attempt === 1) throw new Later();
+        },
+      });
+      const job = await process.distributeWork('type', ['item']);
+      await process.clock.turn(90);
+      expect(process.counts().delayed).toBe(1);
+      await process.clock.turn(20);
+      expect(await job.completed).toMatchObject({ status: 'completed' });
+    },
+  );
+});
+
+describe('a job', () => {
+  it('is shown at a console by what it counts, and not by its insides', async () => {
+    const process = start();
+    process.register('type', { processItem: () => undefined });
+    const job = await process.distributeWork('type', ['item']);
+    await job.completed;
+    expect(inspect(job)).toBe(`Job ${inspect(job.toJSON())}`);
+    expect(inspect({ job })).toContain(job.id);
   });
 });

@@ -20,6 +20,7 @@ import { classifySource } from '../../../src/core/sources.js';
 import { toError } from '../../../src/core/to-error.js';
 import { Worker } from '../../../src/core/worker.js';
 import { resolveDefinition } from '../../../src/core/worker-definition.js';
+import { WorkerProcess } from '../../../src/core/worker-process.js';
 
 function problemsOf(act: () => unknown): readonly string[] {
   try {
@@ -42,13 +43,13 @@ describe('options', () => {
     ['maxConcurrency', Infinity, 'expected a whole number of 1 or more, got Infinity'],
     ['minWorkers', -1, 'expected a whole number of 0 or more, got -1'],
     ['scalingThreshold', 2.5, 'expected a whole number of 1 or more, got 2.5'],
-    ['scaleDownDelayMs', -1, 'expected milliseconds, 0 or more, got -1'],
+    ['scaleDownDelayMs', -1, 'expected milliseconds from 0 to 2147483647, got -1'],
     ['scalingPolicy', 'linear', 'expected a function, got "linear"'],
     ['maxQueueSize', '100', 'expected a whole number of 1 or more, got "100"'],
     ['maxWaitingProducers', null, 'expected a whole number of 1 or more, got null'],
     ['batchSize', NaN, 'expected a whole number of 1 or more, got NaN'],
-    ['timeoutMs', '30s', 'expected milliseconds, 0 or more, got "30s"'],
-    ['idleTimeoutMs', 10n, 'expected milliseconds, 0 or more, got 10n'],
+    ['timeoutMs', '30s', 'expected milliseconds from 0 to 2147483647, got "30s"'],
+    ['idleTimeoutMs', 10n, 'expected milliseconds from 0 to 2147483647, got 10n'],
     ['maxDeadLetters', 0, 'expected a whole number of 1 or more, got 0'],
     ['maxAbandoned', {}, 'expected a whole number of 0 or more, got an object'],
   ];
@@ -59,12 +60,15 @@ describe('options', () => {
   });
 
   it.each([
-    ['shutdownTimeoutMs', Infinity, 'expected milliseconds, 0 or more, got Infinity'],
-    ['abortGraceMs', [], 'expected milliseconds, 0 or more, got an array of 0'],
+    ['shutdownTimeoutMs', Infinity, 'expected milliseconds from 0 to 2147483647, got Infinity'],
+    ['abortGraceMs', [], 'expected milliseconds from 0 to 2147483647, got an array of 0'],
     ['drainOnShutdown', 'yes', 'expected true or false, got "yes"'],
     ['autoStart', 1, 'expected true or false, got 1'],
     ['onUnfinished', new Map(), 'expected a function, got a Map'],
-    ['clock', 5, 'expected a Clock, got 5'],
+    ['onDeadLetters', 'log', 'expected a function, got "log"'],
+    ['clock', 5, 'expected a Clock (it lacks now, wallNow, setTimer, afterInput), got 5'],
+    ['clock', { now: () => 0 }, 'expected a Clock (it lacks wallNow, setTimer, afterInput), got an object'],
+    ['shutdownTimeoutMs', 2 ** 31, 'expected milliseconds from 0 to 2147483647, got 2147483648'],
     ['random', 0.5, 'expected a function, got 0.5'],
   ])('names a wrong %s of a process', (name, value, problem) => {
     expect(processProblems({ [name]: value })).toEqual([`${name}: ${problem}`]);
@@ -83,9 +87,9 @@ describe('options', () => {
     };
     const problems = [
       'retry.limit: expected a whole number of 0 or more, got -1',
-      'retry.backoffMs: expected milliseconds, 0 or more, got "1s"',
+      'retry.backoffMs: expected milliseconds from 0 to 2147483647, got "1s"',
       'retry.factor: expected a number of 1 or more, got 0.5',
-      'retry.maxBackoffMs: expected milliseconds, 0 or more, got NaN',
+      'retry.maxBackoffMs: expected milliseconds from 0 to 2147483647, got NaN',
       'retry.jitter: expected a number from 0 to 1, got 2',
       'retry.retryable: expected a function, got true',
       expect.stringMatching(/^retry\.x: unknown option; expected one of limit, /),
@@ -120,6 +124,31 @@ describe('options', () => {
     expect(typeProblems({ minWorkers: 4, maxConcurrency: 50 }, { maxConcurrency: 3 })).toEqual([
       'minWorkers: expected at most maxConcurrency (3), got 4',
     ]);
+  });
+
+  it('refuses a first delay above the longest one where both are given, and raises the default', () => {
+    const retry = { backoffMs: 120_000, maxBackoffMs: 60_000 };
+    const problem = 'retry.backoffMs: expected at most retry.maxBackoffMs (60000), got 120000';
+    expect(processProblems({ retry })).toEqual([problem]);
+    expect(typeProblems({ retry })).toEqual([problem]);
+    expect(typeProblems({ retry: { backoffMs: 120_000 } }, { retry: { maxBackoffMs: 60_000 } })).toEqual([
+      problem,
+    ]);
+    const process = resolveProcessOptions({});
+    const { retry: raised } = resolveTypeOptions('type', { retry: { backoffMs: 120_000 } }, process);
+    expect(raised).toMatchObject({ backoffMs: 120_000, maxBackoffMs: 120_000 });
+    expect(resolveTypeOptions('type', {}, process).retry).toMatchObject({ maxBackoffMs: 60_000 });
+  });
+
+  it('refuses more workers to be kept than there may be over all types', async () => {
+    const process = new WorkerProcess({ maxConcurrency: 4 });
+    process.register('one', { processItem: () => undefined, minWorkers: 3 });
+    expect(() => process.register('two', { processItem: () => undefined, minWorkers: 2 })).toThrow(
+      'Worker type "two": minWorkers: expected at most 1, as other types keep 3 of the 4 workers (maxConcurrency), got 2',
+    );
+    expect(process.types).toEqual(['one']);
+    process.register('two', { processItem: () => undefined, minWorkers: 1 });
+    await process.shutdown();
   });
 
   it('takes what the type says, else what the process says, else the documented default', () => {

@@ -3,17 +3,18 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { DelayedItems } from '../../../src/core/delayed-items.js';
 import { RetryLaterError, UnrecoverableError } from '../../../src/core/errors.js';
-import { Job } from '../../../src/core/job.js';
+import type { Job } from '../../../src/core/job.js';
 import { backoffMs, classifyFailure, type RetryPolicy } from '../../../src/core/retry-policy.js';
 import { RetrySchedule } from '../../../src/core/retry-schedule.js';
 import { Envelope } from '../../../src/core/run.js';
+import { makeJob } from '../../support/jobs.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
 const BUCKET_MS = 10;
-const job = new Job('type', { cancelJob: () => undefined, jobFinished: () => undefined }, 'p', 0);
+const job = makeJob();
 
-function item(index: number): Envelope {
-  return new Envelope(undefined, job, index, 1);
+function item(index: number, owner = job): Envelope {
+  return new Envelope(undefined, owner, index, 1);
 }
 
 function policy(changes: Partial<RetryPolicy> = {}): RetryPolicy {
@@ -36,8 +37,8 @@ function eighths(mostMs: number): fc.Arbitrary<number> {
 type Step =
   | { do: 'add'; dueMs: number }
   | { do: 'takeDue'; nowMs: number }
-  | { do: 'remove'; rest: number }
-  | { do: 'takeAll' };
+  | { do: 'drop' | 'drop and go on' | 'take'; owner: number }
+  | { do: 'take all' };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -48,8 +49,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('takeDue' as const), nowMs: fc.nat({ max: 600 }) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('remove' as const), rest: fc.nat({ max: 2 }) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('takeAll' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom('drop' as const, 'drop and go on' as const, 'take' as const),
+      owner: fc.nat({ max: 2 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('take all' as const) }) },
 );
 
 describe('DelayedItems', () => {
@@ -57,8 +64,15 @@ describe('DelayedItems', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         const delayed = new DelayedItems();
-        let model: { index: number; dueMs: number }[] = [];
+        const owners = [makeJob(0), makeJob(1), makeJob(2)];
+        let model: { index: number; owner: Job; dueMs: number }[] = [];
         let index = 0;
+        const drop = (owner: Job) => {
+          const kept = model.filter((entry) => entry.owner !== owner);
+          owner.isDropped = true;
+          expect(delayed.drop(owner)).toBe(model.length - kept.length);
+          model = kept;
+        };
         for (const now of steps) {
           const got: number[] = [];
           const receive = (envelope: Envelope) => got.push(envelope.index);
@@ -66,8 +80,9 @@ describe('DelayedItems', () => {
           const mayCome = (limitMs: number) => model.filter(({ dueMs }) => dueMs <= limitMs);
           switch (now.do) {
             case 'add':
-              delayed.add(item(index), now.dueMs);
-              model.push({ index: index++, dueMs: now.dueMs });
+              delayed.add(item(index, owners[index % 3]), now.dueMs);
+              model.push({ index, owner: owners[index % 3]!, dueMs: now.dueMs });
+              index++;
               break;
             case 'takeDue': {
               const due = model.filter((entry) => mayCome(now.nowMs).includes(entry));
@@ -80,12 +95,23 @@ describe('DelayedItems', () => {
               expect(buckets).toEqual(buckets.toSorted((a, b) => a - b));
               break;
             }
-            case 'remove':
-              model = model.filter((entry) => entry.index % 3 !== now.rest);
-              delayed.remove((envelope) => envelope.index % 3 === now.rest);
+            case 'drop':
+              drop(owners[now.owner]!);
+              owners[now.owner] = makeJob(now.owner);
               break;
-            case 'takeAll':
-              delayed.takeAll(receive);
+            case 'drop and go on':
+              drop(owners[now.owner]!);
+              delayed.takeOutDropped();
+              owners[now.owner]!.isDropped = false;
+              break;
+            case 'take':
+              delayed.take(owners[now.owner], receive);
+              expect(got.toSorted((a, b) => a - b)).toEqual(
+                model.filter(({ owner }) => owner === owners[now.owner]).map((entry) => entry.index),
+              );
+              break;
+            case 'take all':
+              delayed.take(undefined, receive);
               expect(got.toSorted((a, b) => a - b)).toEqual(model.map((entry) => entry.index));
               break;
             default:
@@ -93,6 +119,9 @@ describe('DelayedItems', () => {
           }
           model = model.filter((entry) => !got.includes(entry.index));
           expect(delayed.size).toBe(model.length);
+          expect(owners.map((owner) => owner.delayed)).toEqual(
+            owners.map((owner) => model.filter((entry) => entry.owner === owner).length),
+          );
           const nextDueMs = model.length === 0 ? undefined : Math.min(...model.map(({ dueMs }) => dueMs));
           if (nextDueMs === undefined) expect(delayed.nextDueMs).toBeUndefined();
           else expect(delayed.nextDueMs).toBe(Math.ceil(nextDueMs / BUCKET_MS) * BUCKET_MS);
@@ -155,17 +184,53 @@ describe('RetrySchedule', () => {
     expect(retries.releaseAll()).toBe(0);
   });
 
-  it('forgets the moment of items that were removed, and its timer with the last one', async () => {
+  it('forgets the moment of items that were dropped, and its timer with the last one', async () => {
     const { clock, released, retries } = schedule();
-    retries.add(item(1), 20);
-    retries.add(item(2), 100);
-    expect(retries.remove(({ index }) => index === 1)).toBe(1);
+    const [one, two] = [makeJob(1), makeJob(2)];
+    retries.add(item(1, one), 20);
+    retries.add(item(2, two), 100);
+    one.isDropped = true;
+    expect(retries.drop(one)).toBe(1);
     expect(retries.nextDueMs).toBe(100);
     await clock.turn(50);
     expect(released).toEqual([]);
-    expect(retries.remove(() => true)).toBe(1);
+    two.isDropped = true;
+    expect(retries.drop(two)).toBe(1);
     expect(retries.nextDueMs).toBeUndefined();
     expect(clock.timers).toBe(0);
+  });
+
+  it('releases the items of one job and keeps those of the others for their time', async () => {
+    const { clock, released, retries } = schedule();
+    const [one, two] = [makeJob(1), makeJob(2)];
+    retries.add(item(1, one), 20);
+    retries.add(item(2, two), 30);
+    retries.add(item(3, one), 40);
+    expect(retries.releaseAll(one)).toBe(2);
+    expect(released.map(({ index }) => index)).toEqual([1, 3]);
+    expect(retries.size).toBe(1);
+    await clock.turn(30);
+    expect(released.at(-1)).toEqual({ index: 2, atMs: 30 });
+    expect(clock.timers).toBe(0);
+  });
+
+  it('looks at the delayed items a few times, however many jobs of one item are dropped', () => {
+    const { retries } = schedule();
+    const jobs = Array.from({ length: 40_000 }, (_, number) => makeJob(number));
+    for (const [index, owner] of jobs.entries()) retries.add(item(index, owner), index);
+    const items = (retries as unknown as { items: DelayedItems }).items;
+    let sweeps = 0;
+    const takeOutDropped = items.takeOutDropped.bind(items);
+    items.takeOutDropped = () => {
+      sweeps++;
+      takeOutDropped();
+    };
+    for (const owner of jobs) {
+      owner.isDropped = true;
+      retries.drop(owner);
+    }
+    expect(retries.size).toBe(0);
+    expect(sweeps).toBeLessThan(40);
   });
 
   it('waits on when its timer comes early', async () => {
@@ -267,15 +332,6 @@ describe('classifyFailure', () => {
     expect(asked).toEqual([]);
     expect(classifyFailure(rules, error, 1, 0.5)).toEqual({ kind: 'dead', reason: 'unrecoverable', error });
     expect(asked).toEqual([error]);
-  });
-
-  it('retries when the question whether to retry throws', () => {
-    const broken = policy({
-      retryable: () => {
-        throw new Error('broken');
-      },
-    });
-    expect(classifyFailure(broken, error, 1, 0.5)).toMatchObject({ kind: 'retry', error });
   });
 
   it('refuses a delay that is none', () => {

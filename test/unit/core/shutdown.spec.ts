@@ -1,5 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { ProcessClosedError, ShutdownError } from '../../../src/core/errors.js';
+import type { DeadLetter } from '../../../src/core/dead-letters.js';
+import { ProcessClosedError, RetryLaterError, ShutdownError } from '../../../src/core/errors.js';
 import type { UnfinishedItem } from '../../../src/core/events.js';
 import type { ItemContext } from '../../../src/core/item-context.js';
 import type { WorkerProcessOptionsInput } from '../../../src/core/options.js';
@@ -61,6 +62,157 @@ describe('shutdown', () => {
     expect(unfinished).toEqual([]);
     expect(process.clock.timers).toBe(0);
     expect(process.pool.workerCount()).toBe(0);
+  });
+
+  it('takes what handlers submit while it works the queues off, from one type to the next and back', async () => {
+    const { process, unfinished } = start({ maxConcurrency: 4 });
+    const failed = process.heard('deadLetter');
+    const ended: string[] = [];
+    const chain = (next: string | undefined) => ({
+      processItem: async (payload: number) => {
+        await settle();
+        if (next !== undefined) await process.distributeWork(next, payload, { fromHandler: true });
+        else ended.push(`${payload}`);
+      },
+      retry: { limit: 0 },
+    });
+    process.register('c', chain(undefined));
+    process.register('a', chain('b'));
+    process.register('b', chain('c'));
+    await process.distributeWork('a', [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    await process.shutdown();
+    expect(ended).toEqual(['1', '2', '3', '4', '5', '6', '7', '8', '9', '10']);
+    expect(unfinished).toEqual([]);
+    expect(failed).toEqual([]);
+    await expect(process.distributeWork('a', 1, { fromHandler: true })).rejects.toThrow(ProcessClosedError);
+  });
+
+  it('hands an item back whose handler submits in vain, and counts no attempt', async () => {
+    const { process, unfinished } = start({ maxConcurrency: 4 });
+    const failed = process.heard('deadLetter');
+    process.register('b', { processItem: () => undefined });
+    process.register('a', {
+      processItem: async (payload: number) => {
+        await settle();
+        await process.distributeWork('b', payload);
+      },
+      retry: { limit: 0 },
+    });
+    process.register('batch', {
+      processBatch: async (payloads: readonly number[], context) => {
+        await settle();
+        for (let place = 0; place < payloads.length; place += 2) {
+          await process.distributeWork('b', place).catch((error: unknown) => context.fail(place, error));
+        }
+      },
+      retry: { limit: 0 },
+    });
+    const job = await process.distributeWork('a', [1, 2]);
+    const batch = await process.distributeWork('batch', [1, 2, 3]);
+    await process.shutdown();
+    expect(failed).toEqual([]);
+    expect(
+      unfinished.map(({ type, payload, attempts }) => `${type} ${String(payload)} ${attempts}`).toSorted(),
+    ).toEqual(['a 1 0', 'a 2 0', 'batch 1 0', 'batch 3 0']);
+    expect(process.counts('a')).toMatchObject({ handedBack: 2, failedAttempts: 0 });
+    expect(await job.completed).toMatchObject({ status: 'interrupted', handedBack: 2 });
+    expect(await batch.completed).toMatchObject({ status: 'interrupted', handedBack: 2, done: 1 });
+  });
+
+  it('takes no stream from a handler, and nothing once it aborts', async () => {
+    const { process, unfinished } = start();
+    const refusals: unknown[] = [];
+    const submit = async (source: unknown) => {
+      await process.distributeWork('type', source, { fromHandler: true }).catch((error: unknown) => {
+        refusals.push(error);
+      });
+    };
+    process.register('a', {
+      processItem: async (_: number, { signal }: ItemContext) => {
+        await settle();
+        await submit([1].values());
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        await submit([1]);
+      },
+    });
+    await process.distributeWork('a', 1);
+    const closing = process.shutdown();
+    await process.clock.turn(1_200);
+    await closing;
+    expect(refusals).toEqual([expect.any(ProcessClosedError), expect.any(ProcessClosedError)]);
+    expect(unfinished).toEqual([]);
+    expect(process.counts()).toMatchObject({ submitted: 1, completed: 1 });
+  });
+
+  it('gives the dead letters that are kept to onDeadLetters, and waits for it', async () => {
+    const gate = deferred();
+    const given: DeadLetter[] = [];
+    const { process } = start({
+      retry: { limit: 0 },
+      onDeadLetters: async (letters) => {
+        await gate.promise;
+        given.push(...letters);
+      },
+    });
+    const left = process.heard('deadLettersLeft');
+    await process.distributeWork('type', ['fails', 'fails', 'a']);
+    await settle();
+    let isOver = false;
+    const closing = process.shutdown().then(() => (isOver = true));
+    await settle();
+    expect(isOver).toBe(false);
+    gate.resolve();
+    await closing;
+    expect(given.map(({ payload, reason }) => [payload, reason])).toEqual([
+      ['fails', 'attempts-exhausted'],
+      ['fails', 'attempts-exhausted'],
+    ]);
+    expect(left).toEqual([]);
+  });
+
+  it.each([
+    ['nobody takes', undefined],
+    ['onDeadLetters fails to take', () => Promise.reject(new Error('no room'))],
+  ])('tells of the dead letters that %s', async (_, onDeadLetters) => {
+    const { process } = start({ retry: { limit: 0 }, onDeadLetters });
+    const left = process.heard('deadLettersLeft');
+    const failed = process.heard('callbackFailed');
+    await process.distributeWork('type', ['fails', 'a']);
+    await settle();
+    await process.shutdown();
+    expect(left).toMatchObject([{ letters: [{ payload: 'fails' }] }]);
+    expect(failed.map(({ event }) => event)).toEqual(onDeadLetters === undefined ? [] : ['onDeadLetters']);
+  });
+
+  it('does not give away what a source keeps and will give again', async () => {
+    const { process, unfinished } = start();
+    const kept = await process.distributeWork('type', ['hangs', 'kept'], { keptBySource: true });
+    const other = await process.distributeWork('type', ['other']);
+    await settle();
+    const closing = process.shutdown();
+    await process.clock.turn(1_200);
+    await closing;
+    expect(unfinished.map(({ payload }) => payload)).toEqual(['other']);
+    expect(await kept.completed).toMatchObject({ status: 'interrupted', handedBack: 2 });
+    expect(await other.completed).toMatchObject({ status: 'interrupted', handedBack: 1 });
+    expect(process.counts()).toMatchObject({ submitted: 3, handedBack: 3 });
+  });
+
+  it('ends although delays were no numbers', async () => {
+    class Broken extends RetryLaterError {
+      override readonly delayMs = NaN;
+    }
+    const { process, unfinished } = start({ retry: { limit: 9, backoffMs: 10_000 }, random: () => NaN });
+    process.register('later', {
+      processItem: () => {
+        throw new Broken(0);
+      },
+    });
+    await process.distributeWork('later', [1, 2]);
+    await settle();
+    expect(process.counts('later')).toMatchObject({ delayed: 2 });
+    await process.shutdown();
+    expect(unfinished).toHaveLength(2);
   });
 
   it('resolves without turning the clock when there is nothing to do', async () => {
@@ -246,7 +398,7 @@ describe('shutdown', () => {
     for (const onUnfinished of [undefined, () => Promise.reject(new Error('disk full'))]) {
       const { process: other } = start({ onUnfinished });
       const unfinished = other.heard('unfinished');
-      const failed = other.heard('listenerFailed');
+      const failed = other.heard('callbackFailed');
       other.pause('type');
       other.offer('type', 'a');
       await other.shutdown();

@@ -1,9 +1,10 @@
 /* oxlint-disable jest/no-standalone-expect, jest/no-conditional-expect -- the model checks as it goes */
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Job } from '../../../src/core/job.js';
+import type { Job } from '../../../src/core/job.js';
 import { Envelope, RUN_LENGTH, type Run } from '../../../src/core/run.js';
 import { WorkQueue, type TakenBatch, type TakenItem } from '../../../src/core/work-queue.js';
+import { makeJob } from '../../support/jobs.js';
 
 interface Expected {
   job: number;
@@ -12,10 +13,16 @@ interface Expected {
   attempt: number;
 }
 
-const JOBS = Array.from({ length: 4 }, (_, number) => makeJob(number));
+const JOBS = newJobs();
 
-function makeJob(number: number): Job {
-  return new Job('type', { cancelJob: () => undefined, jobFinished: () => undefined }, 'p', number);
+function newJobs(): Job[] {
+  return Array.from({ length: 4 }, (_, number) => makeJob(number));
+}
+
+/** Drops a job as a cancel does. */
+function drop(queue: WorkQueue, job: Job): number {
+  job.isDropped = true;
+  return queue.drop(job);
 }
 
 function emptyItem(): TakenItem {
@@ -42,13 +49,14 @@ function slotsOf(queue: WorkQueue): number {
 class QueueWithModel {
   readonly queue = new WorkQueue();
   readonly model: Expected[] = [];
+  private readonly jobs = newJobs();
   private readonly next = JOBS.map(() => 0);
   private payloads = 0;
 
   push(job: number): void {
     const index = this.next[job]!++;
     const payload = this.payload();
-    this.queue.push(JOBS[job]!, index, payload);
+    this.queue.push(this.jobs[job]!, index, payload);
     this.model.push({ job, index, payload, attempt: 1 });
   }
 
@@ -56,7 +64,7 @@ class QueueWithModel {
     const first = this.next[job]!;
     this.next[job]! += count;
     const payloads = Array.from({ length: skip + count + 1 }, () => this.payload());
-    this.queue.pushMany(JOBS[job]!, first, payloads, skip, skip + count);
+    this.queue.pushMany(this.jobs[job]!, first, payloads, skip, skip + count);
     for (let i = 0; i < count; i++) {
       this.model.push({ job, index: first + i, payload: payloads[skip + i], attempt: 1 });
     }
@@ -65,7 +73,7 @@ class QueueWithModel {
   pushEnvelope(job: number, attempts: number): void {
     const index = 1_000_000 + this.payloads;
     const payload = this.payload();
-    this.queue.pushEnvelope(new Envelope(payload, JOBS[job]!, index, attempts));
+    this.queue.pushEnvelope(new Envelope(payload, this.jobs[job]!, index, attempts));
     this.model.push({ job, index, payload, attempt: attempts + 1 });
   }
 
@@ -74,7 +82,7 @@ class QueueWithModel {
     const isTaken = this.queue.take(item);
     const expected = this.model.shift();
     expect(isTaken).toBe(expected !== undefined);
-    if (expected !== undefined) expect(seen(item)).toEqual(expected);
+    if (expected !== undefined) expect(seen(item, this.jobs)).toEqual(expected);
   }
 
   takeBatch(limit: number): void {
@@ -87,21 +95,37 @@ class QueueWithModel {
       (item, place) =>
         !Object.is(batch.payloads[place], item.payload) ||
         !Object.is(batch.kept[place], item.payload) ||
-        batch.jobs[place] !== JOBS[item.job] ||
+        batch.jobs[place] !== this.jobs[item.job] ||
         batch.indices[place] !== item.index ||
         batch.attempts[place] !== item.attempt,
     );
     expect(differs).toBe(-1);
   }
 
-  removeJob(job: number): void {
+  /** What comes after is of a new job; or of the same, once what was dropped has been taken out. */
+  drop(job: number, next: 'a new job' | 'the same job'): void {
     const kept = this.model.filter((item) => item.job !== job);
-    expect(this.queue.removeJob(JOBS[job]!)).toBe(this.model.length - kept.length);
+    const dropped = this.jobs[job]!;
+    expect(drop(this.queue, dropped)).toBe(this.model.length - kept.length);
     this.model.splice(0, this.model.length, ...kept);
+    if (next === 'a new job') {
+      this.jobs[job] = makeJob(job);
+      this.next[job] = 0;
+    } else {
+      this.queue.takeOutDropped();
+      dropped.isDropped = false;
+    }
   }
 
   check(): void {
     expect(this.queue.size).toBe(this.model.length);
+    const waiting = this.jobs.map((_, number) => this.model.filter(({ job }) => job === number).length);
+    expect(this.jobs.map((job) => job.waiting)).toEqual(waiting);
+  }
+
+  /** Slots that hold something. */
+  get filledSlots(): number {
+    return linkedRuns(this.queue).reduce((sum, { filled, taken }) => sum + filled - taken, 0);
   }
 
   /** Payloads of every awkward kind come by; the queue must not look at any of them. */
@@ -112,19 +136,19 @@ class QueueWithModel {
   }
 }
 
-function seen({ job, index, payload, attempt }: TakenItem): Expected {
-  return { job: JOBS.indexOf(job), index, payload, attempt };
+function seen({ job, index, payload, attempt }: TakenItem, jobs: readonly Job[]): Expected {
+  return { job: jobs.indexOf(job), index, payload, attempt };
 }
 
 type Step = (pair: QueueWithModel) => void;
 
-const job = fc.nat({ max: JOBS.length - 1 });
+const jobNumber = fc.nat({ max: JOBS.length - 1 });
 const steps: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: job.map((number) => (pair: QueueWithModel) => pair.push(number)) },
+  { weight: 4, arbitrary: jobNumber.map((number) => (pair: QueueWithModel) => pair.push(number)) },
   {
     weight: 4,
     arbitrary: fc
-      .tuple(job, fc.oneof(fc.nat({ max: 12 }), fc.nat({ max: 3 * RUN_LENGTH })), fc.nat({ max: 3 }))
+      .tuple(jobNumber, fc.oneof(fc.nat({ max: 12 }), fc.nat({ max: 3 * RUN_LENGTH })), fc.nat({ max: 3 }))
       .map(
         ([number, count, skip]) =>
           (pair: QueueWithModel) =>
@@ -133,7 +157,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.tuple(job, fc.integer({ min: 0, max: 5 })).map(
+    arbitrary: fc.tuple(jobNumber, fc.integer({ min: 0, max: 5 })).map(
       ([number, attempts]) =>
         (pair: QueueWithModel) =>
           pair.pushEnvelope(number, attempts),
@@ -146,7 +170,14 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       .oneof(fc.nat({ max: 5 }), fc.nat({ max: 2 * RUN_LENGTH }))
       .map((limit) => (pair: QueueWithModel) => pair.takeBatch(limit)),
   },
-  { weight: 1, arbitrary: job.map((number) => (pair: QueueWithModel) => pair.removeJob(number)) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(jobNumber, fc.constantFrom('a new job' as const, 'the same job' as const)).map(
+      ([number, next]) =>
+        (pair: QueueWithModel) =>
+          pair.drop(number, next),
+    ),
+  },
 );
 
 describe('WorkQueue', () => {
@@ -157,6 +188,7 @@ describe('WorkQueue', () => {
         for (const step of sequence) {
           step(pair);
           pair.check();
+          expect(pair.filledSlots).toBeLessThanOrEqual(2 * pair.model.length + 2 * RUN_LENGTH);
         }
         while (pair.model.length > 0) pair.takeBatch(500);
         pair.take();
@@ -200,7 +232,7 @@ describe('WorkQueue', () => {
     queue.push(JOBS[0]!, 0, revoked);
     queue.pushMany(JOBS[1]!, 0, [explosive, revoked], 0, 2);
     queue.push(JOBS[1]!, 2, explosive);
-    expect(queue.removeJob(JOBS[2]!)).toBe(0);
+    expect(drop(queue, makeJob())).toBe(0);
     const item = emptyItem();
     const payloads: unknown[] = [];
     while (queue.take(item)) payloads.push(item.payload);
@@ -252,7 +284,7 @@ describe('WorkQueue', () => {
     const item = emptyItem();
     for (let i = 0; i < 2_000; i++) {
       queue.push(makeJob(i), 0, i);
-      expect(linkedRuns(queue).some(({ slots }) => slots.some((slot) => Envelope.is(slot)))).toBe(false);
+      expect(linkedRuns(queue).some(({ envelopes }) => envelopes !== undefined)).toBe(false);
       expect(queue.take(item)).toBe(true);
       expect(item.payload).toBe(i);
     }
@@ -260,25 +292,74 @@ describe('WorkQueue', () => {
     expect(slotsOf(queue)).toBeLessThanOrEqual(2 * RUN_LENGTH);
   });
 
-  it('gives the memory of a removed job back at once, wherever in the queue it stood', () => {
+  it('gives the memory of a dropped job back at once, wherever in the queue it stood', () => {
     const queue = new WorkQueue();
+    const [first, second, third, fourth] = newJobs() as [Job, Job, Job, Job];
     const many = 100 * RUN_LENGTH;
     const payloads = new Array<unknown>(many).fill(0);
-    queue.pushMany(JOBS[0]!, 0, payloads, 0, 20);
-    queue.pushMany(JOBS[1]!, 0, payloads, 0, many);
-    queue.pushMany(JOBS[2]!, 0, payloads, 0, 20);
-    expect(queue.removeJob(JOBS[1]!)).toBe(many);
+    queue.pushMany(first, 0, payloads, 0, 20);
+    queue.pushMany(second, 0, payloads, 0, many);
+    queue.pushMany(third, 0, payloads, 0, 20);
+    expect(drop(queue, second)).toBe(many);
     expect(queue.size).toBe(40);
     expect(slotsOf(queue)).toBeLessThanOrEqual(100);
-    expect(queue.removeJob(JOBS[0]!)).toBe(20);
-    expect(queue.removeJob(JOBS[2]!)).toBe(20);
-    expect(queue.removeJob(JOBS[2]!)).toBe(0);
+    expect(drop(queue, first)).toBe(20);
+    expect(drop(queue, third)).toBe(20);
+    expect(drop(queue, third)).toBe(0);
     expect(linkedRuns(queue)).toHaveLength(1);
-    queue.push(JOBS[3]!, 0, 'after');
+    queue.push(fourth, 0, 'after');
     const item = emptyItem();
     expect(queue.take(item)).toBe(true);
-    expect(seen(item)).toEqual({ job: 3, index: 0, payload: 'after', attempt: 1 });
+    expect(seen(item, [fourth])).toEqual({ job: 0, index: 0, payload: 'after', attempt: 1 });
     expect(queue.take(item)).toBe(false);
+  });
+
+  it('keeps no payload of a dropped job when nothing else waits', () => {
+    const queue = new WorkQueue();
+    const job = makeJob();
+    queue.pushMany(job, 0, [{}, {}, {}], 0, 3);
+    drop(queue, job);
+    expect(linkedRuns(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual([]);
+  });
+
+  it('looks at the queue a few times, however many jobs of one item are dropped from it', () => {
+    const queue = new WorkQueue();
+    const jobs = Array.from({ length: 40_000 }, (_, number) => makeJob(number));
+    for (const job of jobs) queue.push(job, 0, 0);
+    let sweeps = 0;
+    const takeOutDropped = queue.takeOutDropped.bind(queue);
+    queue.takeOutDropped = () => {
+      sweeps++;
+      takeOutDropped();
+    };
+    for (const job of jobs) drop(queue, job);
+    expect(queue.size).toBe(0);
+    expect(sweeps).toBeLessThan(40);
+  });
+
+  it('keeps what was read before an item that throws when it is read, and nothing of what follows', () => {
+    for (const length of [5, 3 * RUN_LENGTH]) {
+      const queue = new WorkQueue();
+      const job = makeJob();
+      const payloads = Array.from({ length }, (_, index) => index);
+      const bad = length - 2;
+      Object.defineProperty(payloads, bad, {
+        get: () => {
+          throw new Error('unreadable');
+        },
+      });
+      expect(() => queue.pushMany(job, 0, payloads, 0, length)).toThrow('unreadable');
+      expect(queue.size).toBe(bad);
+      expect(job.waiting).toBe(bad);
+      queue.push(job, bad, 'next');
+      const item = emptyItem();
+      for (let index = 0; index <= bad; index++) {
+        expect(queue.take(item)).toBe(true);
+        expect(item.index).toBe(index);
+      }
+      expect(item.payload).toBe('next');
+      expect(queue.take(item)).toBe(false);
+    }
   });
 
   it('hands a batch out in an array of its own', () => {

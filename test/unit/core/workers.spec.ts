@@ -12,7 +12,7 @@ import type { ScalingInput } from '../../../src/core/scaling-policy.js';
 import { Worker } from '../../../src/core/worker.js';
 import { WorkerProcess } from '../../../src/core/worker-process.js';
 import { deferred, type Deferred } from '../../support/deferred.js';
-import { settle } from '../../support/manual-clock.js';
+import { ManualClock, settle } from '../../support/manual-clock.js';
 import { ManualProcess } from '../../support/manual-process.js';
 
 const started: ManualProcess[] = [];
@@ -410,8 +410,18 @@ describe('a worker type', () => {
     ]);
     await gates.drain();
     await process.clock.turn(1_500);
-    expect(process.reportPerformance().types[0]).toMatchObject({ itemsPerSecond: 2, busyWorkers: 0 });
-    expect(process.reportPerformance()).toMatchObject({ intervalMs: 0, types: [{ itemsPerSecond: 0 }] });
+    // Each reader has its own former report, and takes nothing from the others.
+    const second = process.reportPerformance(report);
+    expect(second).toMatchObject({ intervalMs: 1_500, types: [{ itemsPerSecond: 2, busyWorkers: 0 }] });
+    expect(process.reportPerformance(report)).toEqual(second);
+    expect(process.reportPerformance()).toMatchObject({
+      intervalMs: 2_500,
+      types: [{ itemsPerSecond: 1.6 }],
+    });
+    expect(process.reportPerformance(second)).toMatchObject({
+      intervalMs: 0,
+      types: [{ itemsPerSecond: 0, meanAttemptMs: undefined }],
+    });
     expect(process.totalItemsProcessed).toBe(4);
   });
 });
@@ -523,13 +533,12 @@ describe('scaling', () => {
     const process = start({ maxConcurrency: 5, scalingThreshold: 2, scaleDownDelayMs: 0 });
     const gates = new Gates();
     process.register('type', { processItem: gates.processItem, scalingPolicy: () => answer() });
-    const failed = process.heard('listenerFailed');
+    const failed = process.heard('callbackFailed');
     await process.distributeWork('type', Array.from({ length: 6 }));
     await process.clock.turn(1_000);
     expect(gates.running).toBe(3);
     expect(failed).toEqual([{ event: 'scalingPolicy', error: new Error('policy') }]);
     for (const [given, workers] of [
-      [NaN, 1],
       [Infinity, 5],
       [-5, 1],
       [2.5, 2],
@@ -538,11 +547,18 @@ describe('scaling', () => {
       process.adjustWorkerCount();
       expect(process.reportPerformance().types[0]!.targetWorkers).toBe(workers);
     }
-    answer = () => 5n as unknown as number;
-    process.adjustWorkerCount();
-    expect(process.reportPerformance().types[0]!.targetWorkers).toBe(3);
-    process.adjustWorkerCount();
-    expect(failed).toHaveLength(2);
+    for (const wrong of [5n, NaN, '3', undefined, Promise.resolve(5), Promise.reject(new Error('late'))]) {
+      answer = () => 4;
+      process.adjustWorkerCount();
+      failed.length = 0;
+      answer = () => wrong as number;
+      process.adjustWorkerCount();
+      process.adjustWorkerCount();
+      expect(process.reportPerformance().types[0]!.targetWorkers).toBe(3);
+      expect(failed.map(({ event, error }) => [event, error.message])).toEqual([
+        ['scalingPolicy', expect.stringMatching(/^expected a number of workers, got /)],
+      ]);
+    }
     await gates.drain();
     await process.waitForCompletion();
   });
@@ -743,4 +759,37 @@ describe('sharing slots', () => {
       expect(waiting).toBeGreaterThan(0);
     },
   );
+});
+
+describe('a worker that breaks down between two items', () => {
+  /** A clock that fails once, when it is asked to. */
+  class BreakingClock extends ManualClock {
+    breaksNext = false;
+    override now(): number {
+      if (!this.breaksNext) return super.now();
+      this.breaksNext = false;
+      throw new Error('the clock broke');
+    }
+  }
+
+  it('costs its item an attempt, and is replaced', async () => {
+    const clock = new BreakingClock();
+    const process = start({ clock, maxConcurrency: 1, retry: { limit: 1, backoffMs: 10, jitter: 0 } });
+    process.on('attempt', () => undefined);
+    process.register('type', {
+      processItem: async (_, { attempt }) => {
+        await settle();
+        if (attempt === 1) clock.breaksNext = true;
+      },
+    });
+    const failed = process.heard('workerFailed');
+    const job = await process.distributeWork('type', ['item']);
+    await clock.turn(1_000);
+    expect(await job.completed).toMatchObject({ status: 'completed', done: 1 });
+    expect(failed).toEqual([
+      { type: 'type', during: 'work', error: new Error('the clock broke'), retryInMs: 500 },
+    ]);
+    expect(process.counts()).toMatchObject({ running: 0, failedAttempts: 1 });
+    expect(process.pool.workerCount()).toBe(1);
+  });
 });

@@ -1,11 +1,15 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { getEventListeners } from 'node:events';
+import { inspect } from 'node:util';
 import {
+  FetchTimeLimitError,
   JobProcess,
   MemoryCursorCache,
   type CursorCache,
+  type CursorRun,
   type CursorRunResult,
   type CursorSource,
+  type Job,
   type JobProcessSetup,
   type Page,
   type Trigger,
@@ -24,6 +28,8 @@ let held: Deferred | undefined;
 /** Hold the worker at single items. */
 let gates: Map<unknown, Deferred>;
 let failing: ReadonlySet<unknown>;
+/** The jobs of the items that have been given to the worker. */
+let jobIds: Map<unknown, string>;
 
 beforeEach(() => {
   cache = new MapCache();
@@ -31,6 +37,7 @@ beforeEach(() => {
   worked = [];
   held = undefined;
   failing = new Set();
+  jobIds = new Map();
   jobs = start({ cursorCache: cache });
 });
 afterEach(async () => {
@@ -44,8 +51,9 @@ function start(setup: JobProcessSetup): JobProcess {
     process: { maxConcurrency: 1, retry: { limit: 0 }, shutdownTimeoutMs: 5_000, ...setup.process },
   });
   made.register('quotes', {
-    processItem: async (item: unknown) => {
+    processItem: async (item: unknown, { jobId }) => {
       worked.push(item);
+      jobIds.set(item, jobId);
       await held?.promise;
       await gates.get(item)?.promise;
       if (failing.has(item)) throw new Error(`no ${String(item)}`);
@@ -77,13 +85,17 @@ class MapCache implements CursorCache {
 class Numbers implements CursorSource<number, number> {
   readonly fetched: (number | undefined)[] = [];
   readonly ended: CursorRunResult[] = [];
+  /** Of the last call. */
   signal: AbortSignal | undefined;
+  /** The cursor to which there is no answer. */
+  silentAfter: number | undefined = undefined;
 
   constructor(public last: number) {}
 
   fetchPage(cursor: number | undefined, limit: number, signal: AbortSignal): Promise<Page<number, number>> {
     this.fetched.push(cursor);
     this.signal = signal;
+    if (cursor !== undefined && cursor === this.silentAfter) return new Promise(() => undefined);
     const first = (cursor ?? 0) + 1;
     const next = Math.min(this.last, first + limit - 1);
     const items = Array.from({ length: next - first + 1 }, (_, place) => first + place);
@@ -94,6 +106,9 @@ class Numbers implements CursorSource<number, number> {
     this.ended.push(result);
   }
 }
+
+/** A source that never answers. */
+const silent: CursorSource = { fetchPage: () => new Promise<never>(() => undefined) };
 
 function register(source: CursorSource, pageSize = 2, on = jobs): void {
   on.registerCursorJob({ name: NAME, type: 'quotes', pageSize, source });
@@ -153,6 +168,15 @@ describe('a run', () => {
       done: 4,
       failed: 0,
     });
+  });
+
+  test('is shown at a console by its class and its progress', async () => {
+    register(new Numbers(2));
+    const started = jobs.processCursorData(NAME);
+    await started.completed;
+    expect(inspect(started, { breakLength: Infinity })).toBe(
+      `CursorRun { name: '${NAME}', pages: 1, items: 2, done: 2, failed: 0 }`,
+    );
   });
 
   test('hands a page that is larger than the queue over as there is room', async () => {
@@ -309,7 +333,7 @@ describe('the checkpoint', () => {
     const source = new Numbers(4);
     register(source);
     expect(await run()).toMatchObject({ status: 'failed', error: { message: 'connection lost' }, pages: 0 });
-    expect(source.fetched).toEqual([]);
+    expect(source.fetched).toHaveLength(0);
   });
 });
 
@@ -360,11 +384,15 @@ describe('a source that contradicts itself ends the run as failed', () => {
     });
   });
 
-  test('by throwing when it is told of the end', async () => {
-    const source = new Numbers(2);
-    source.onRunCompleted = () => Promise.reject(new Error('no report'));
-    register(source);
-    expect(await run()).toMatchObject({ status: 'failed', done: 2, error: { message: 'no report' } });
+  test('by items that can not be read', async () => {
+    const items = ['a', 'b'];
+    Object.defineProperty(items, 1, {
+      get: () => {
+        throw new Error('connection lost');
+      },
+    });
+    register(pages({ items, next: undefined }));
+    expect(await run()).toMatchObject({ status: 'failed', pages: 0, error: { message: 'connection lost' } });
   });
 });
 
@@ -377,6 +405,199 @@ test('checkpoints are kept in memory when no cache is given', async () => {
   expect(await jobs.cursorCache.load(NAME)).toBe('x');
   await jobs.cursorCache.clear(NAME);
   expect(await jobs.cursorCache.load(NAME)).toBeUndefined();
+});
+
+describe('the end of the source', () => {
+  test('is told before the checkpoint moves past the last page', async () => {
+    const source = new Numbers(4);
+    const seen: unknown[] = [];
+    source.onRunCompleted = async (result) => {
+      seen.push(result.status, result.pages, await cache.load(NAME));
+    };
+    register(source);
+    const result = await run();
+    expect(result).toMatchObject({ status: 'completed', pages: 2, done: 4 });
+    expect(seen).toEqual(['completed', 2, 2]);
+    expect(cache.checkpoints.size).toBe(0);
+  });
+
+  test('is told of a source in which there is nothing', async () => {
+    const onRunCompleted = jest.fn<(result: CursorRunResult) => void>();
+    register({ ...pages({ items: [], next: undefined }), onRunCompleted });
+    const result = await run();
+    expect(onRunCompleted.mock.calls).toEqual([[result]]);
+  });
+
+  test('is told of a last page with a next one before its checkpoint is saved', async () => {
+    const onRunCompleted = jest.fn<() => Promise<void>>();
+    onRunCompleted.mockRejectedValueOnce(new Error('no report'));
+    onRunCompleted.mockResolvedValueOnce();
+    const page = { items: ['a'], next: 'after a', isLast: true };
+    register({ ...pages(page, page), onRunCompleted });
+    expect(await run()).toMatchObject({ status: 'failed' });
+    expect(cache.checkpoints.size).toBe(0);
+    expect(await run()).toMatchObject({ status: 'completed' });
+    expect(await cache.load(NAME)).toBe('after a');
+  });
+
+  test('is told again, after the last page, by the next run when that failed', async () => {
+    const source = new Numbers(4);
+    const told = jest.spyOn(source, 'onRunCompleted');
+    told.mockImplementationOnce(() => Promise.reject(new Error('no report')));
+    register(source);
+    expect(await run()).toMatchObject({
+      status: 'failed',
+      pages: 2,
+      done: 4,
+      error: { message: 'no report' },
+    });
+    expect(await cache.load(NAME)).toBe(2);
+    expect(await run()).toMatchObject({ status: 'completed', pages: 1, done: 2 });
+    expect(told).toHaveBeenCalledTimes(2);
+    expect(worked).toEqual([1, 2, 3, 4, 3, 4]);
+    expect(cache.checkpoints.size).toBe(0);
+  });
+
+  test('that can not be kept in mind ends the run as failed', async () => {
+    cache.clear = () => Promise.reject(new Error('disk full'));
+    const source = new Numbers(2);
+    register(source);
+    expect(await run()).toMatchObject({ status: 'failed', pages: 1, error: { message: 'disk full' } });
+    expect(source.ended).toHaveLength(1);
+  });
+
+  test.each<[string, (started: CursorRun) => unknown]>([
+    ['shutdown', () => jobs.shutdown()],
+    ['interruption', (started) => started.interrupt()],
+    ['cancelling', (started) => started.cancel()],
+  ])('that is being told is the end of the run, whatever comes then: %s', async (_, stop) => {
+    const reported = deferred();
+    const source = new Numbers(4);
+    source.onRunCompleted = () => reported.promise;
+    register(source);
+    const started = jobs.processCursorData(NAME);
+    await settle();
+    const stopped = stop(started);
+    await settle();
+    reported.resolve();
+    expect(await started.completed).toMatchObject({ status: 'completed', pages: 2, done: 4 });
+    await stopped;
+    expect(cache.checkpoints.size).toBe(0);
+  });
+
+  test('that a shutdown finds in work is reached all the same', async () => {
+    gates.set(4, deferred());
+    const source = new Numbers(4);
+    register(source);
+    const started = jobs.processCursorData(NAME);
+    await settle();
+    const closed = jobs.shutdown();
+    gates.get(4)!.resolve();
+    await closed;
+    expect(await started.completed).toMatchObject({ status: 'completed', pages: 2 });
+    expect(source.ended).toHaveLength(1);
+    expect(cache.checkpoints.size).toBe(0);
+  });
+});
+
+function registerLimited(source: CursorSource, fetchTimeoutMs?: number): void {
+  jobs.registerCursorJob({ name: NAME, type: 'quotes', pageSize: 2, fetchTimeoutMs, source });
+}
+
+describe('the time limit of a page', () => {
+  let clock: ManualClock;
+  beforeEach(async () => {
+    await jobs.shutdown();
+    clock = new ManualClock();
+    jobs = start({ cursorCache: cache, process: { clock, idleTimeoutMs: 0 } });
+  });
+
+  test('ends the run as failed, with the job and the limit, and is the reason of the signal', async () => {
+    const source = new Numbers(4);
+    source.silentAfter = 2;
+    registerLimited(source);
+    let ended: CursorRunResult | undefined;
+    void run().then((result) => (ended = result));
+    await clock.turn(59_999);
+    expect(ended).toBeUndefined();
+    expect(source.signal!.aborted).toBe(false);
+    await clock.turn(1);
+    expect(ended).toMatchObject({ status: 'failed', pages: 1, done: 2 });
+    expect(ended!.error).toBeInstanceOf(FetchTimeLimitError);
+    expect(ended!.error).toMatchObject({
+      code: 'FETCH_TIME_LIMIT',
+      jobName: NAME,
+      fetchTimeoutMs: 60_000,
+      message: 'Cursor job "daily quotes/€ \\"x\\"": fetchPage passed its time limit, fetchTimeoutMs (60000)',
+    });
+    expect(source.signal!.reason).toBe(ended!.error);
+    expect(await cache.load(NAME)).toBe(2);
+    expect(clock.timers).toBe(0);
+  });
+
+  test('leaves the page that is worked on to its end', async () => {
+    gates.set(2, deferred());
+    const source = new Numbers(4);
+    source.silentAfter = 2;
+    registerLimited(source, 100);
+    const ran = run();
+    await clock.turn(100);
+    gates.get(2)!.resolve();
+    expect(await ran).toMatchObject({ status: 'failed', pages: 1, error: { fetchTimeoutMs: 100 } });
+    expect(await cache.load(NAME)).toBe(2);
+  });
+
+  test.each<[string, (answer: Deferred<Page<number, number>>) => void]>([
+    ['an answer', ({ resolve }) => resolve({ items: [1], next: undefined })],
+    ['a failure', ({ reject }) => reject(new Error('too late'))],
+  ])('has %s ignored that comes later', async (_, give) => {
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    const answer = deferred<Page<number, number>>();
+    registerLimited({ fetchPage: () => answer.promise }, 100);
+    const ran = run();
+    await clock.turn(100);
+    give(answer);
+    await settle();
+    expect(await ran).toMatchObject({ status: 'failed', items: 0 });
+    expect(unhandled).not.toHaveBeenCalled();
+    process.off('unhandledRejection', unhandled);
+    expect(worked).toEqual([]);
+  });
+
+  test('begins anew with each page, and leaves nothing behind', async () => {
+    const answers = [deferred(), deferred()];
+    const source = new Numbers(4);
+    const signals: AbortSignal[] = [];
+    registerLimited(
+      {
+        fetchPage: async (cursor: number | undefined, limit, signal) => {
+          signals.push(signal);
+          await answers[signals.length - 1]!.promise;
+          return source.fetchPage(cursor, limit, signal);
+        },
+      },
+      100,
+    );
+    const ran = run();
+    for (const { resolve } of answers) {
+      await clock.turn(99);
+      resolve();
+    }
+    expect(await ran).toMatchObject({ status: 'completed', done: 4 });
+    await clock.turn(1_000);
+    expect(signals.map((signal) => signal.aborted)).toEqual([false, false]);
+    expect(signals.flatMap((signal) => getEventListeners(signal, 'abort'))).toHaveLength(0);
+  });
+
+  test('is none when it is 0', async () => {
+    registerLimited(silent, 0);
+    const started = jobs.processCursorData(NAME);
+    await clock.turn(86_400_000);
+    expect(clock.timers).toBe(0);
+    started.cancel();
+    expect(await started.completed).toMatchObject({ status: 'cancelled' });
+  });
 });
 
 describe('triggers', () => {
@@ -467,6 +688,27 @@ describe('waitForTrigger', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
+  test('rejects when the process shuts down, and from then on', async () => {
+    register(new Numbers(1));
+    const { signal } = new AbortController();
+    const waiting = [jobs.waitForTrigger(NAME), jobs.waitForTrigger(NAME, { signal })];
+    const told = Promise.allSettled(waiting);
+    const closed = jobs.shutdown();
+    const late = jobs.waitForTrigger(NAME);
+    const turnedAway = {
+      status: 'rejected',
+      reason: expect.objectContaining({
+        code: 'PROCESS_CLOSED',
+        message: 'waitForTrigger(): the worker process is shutting down and takes no more work',
+      }),
+    };
+    expect(await told).toEqual([turnedAway, turnedAway]);
+    expect(await Promise.allSettled([late])).toEqual([turnedAway]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    await closed;
+    expect(await Promise.allSettled([jobs.waitForTrigger(NAME)])).toEqual([turnedAway]);
+  });
+
   test('needs a job of that name', async () => {
     await expect(jobs.waitForTrigger('x')).rejects.toMatchObject({ code: 'UNKNOWN_CURSOR_JOB' });
   });
@@ -476,6 +718,7 @@ describe('cancel', () => {
   test('stops reading, drops what waits, aborts what runs, and keeps the checkpoint', async () => {
     held = deferred();
     const source = new Numbers(6);
+    source.silentAfter = 3;
     register(source, 3);
     const started = jobs.processCursorData(NAME);
     await settle();
@@ -488,19 +731,93 @@ describe('cancel', () => {
     expect(source.ended).toEqual([]);
   });
 
-  test('reaches a page that still waits for room in the queue', async () => {
+  test('reaches a page that still waits for room in the queue: nothing more of it is taken in', async () => {
     await jobs.shutdown();
     jobs = start({ process: { maxQueueSize: 4 } });
     for (const item of [1, 2]) gates.set(item, deferred());
-    register(new Numbers(5), 5);
+    register(new Numbers(20), 20);
     const started = jobs.processCursorData(NAME);
     await settle();
     started.cancel();
+    expect(jobs.counts('quotes')).toMatchObject({ waiting: 0, running: 1 });
     gates.get(1)!.resolve();
+    expect(await started.completed).toMatchObject({ status: 'cancelled', pages: 0, done: 1 });
+    expect(worked).toEqual([1]);
+    expect(jobs.counts('quotes')).toMatchObject({ waiting: 0, running: 0, completed: 1 });
+  });
+
+  test('ends a run of whose page nothing has found room yet', async () => {
+    await jobs.shutdown();
+    jobs = start({ cursorCache: cache, process: { maxQueueSize: 1 } });
+    jobs.pause('quotes');
+    jobs.offer('quotes', 'other');
+    const source = new Numbers(1);
+    register(source);
+    const started = jobs.processCursorData(NAME);
     await settle();
+    started.cancel();
+    expect(await started.completed).toMatchObject({ status: 'cancelled', pages: 0, items: 0 });
+    expect(source.ended).toEqual([]);
+    jobs.resume('quotes');
+  });
+
+  test('ends a run at once whose source does not answer, and another may be started', async () => {
+    register(silent);
+    const started = jobs.processCursorData(NAME);
+    await settle();
+    started.cancel();
+    expect(await started.completed).toMatchObject({ status: 'cancelled', pages: 0, error: undefined });
+    await settle();
+    expect(jobs.processCursorData(NAME)).not.toBe(started);
+  });
+
+  test('ends a run before its source was asked', async () => {
+    const source = new Numbers(2);
+    register(source);
+    const started = jobs.processCursorData(NAME);
+    started.cancel();
+    expect(await started.completed).toMatchObject({ status: 'cancelled' });
+    await settle();
+    expect(source.fetched).toHaveLength(0);
+  });
+
+  test('ends a run at once whose checkpoint does not come', async () => {
+    cache.load = () => new Promise<never>(() => undefined);
+    register(new Numbers(2));
+    const started = jobs.processCursorData(NAME);
+    await settle();
+    started.cancel();
+    expect(await started.completed).toMatchObject({ status: 'cancelled' });
+  });
+
+  test('comes too late when every item of the last page has ended', async () => {
+    gates.set(2, deferred());
+    const source = new Numbers(2);
+    register(source);
+    const started = jobs.processCursorData(NAME);
+    await settle();
+    started.cancel();
     gates.get(2)!.resolve();
-    expect(await started.completed).toMatchObject({ status: 'cancelled', pages: 0, done: 2 });
-    expect(worked).toEqual([1, 2]);
+    expect(await started.completed).toMatchObject({ status: 'completed', pages: 1, done: 2 });
+    expect(source.ended).toHaveLength(1);
+    started.cancel();
+    expect(await started.completed).toMatchObject({ status: 'completed' });
+  });
+
+  test('of the job of a page cancels the run', async () => {
+    held = deferred();
+    const source = new Numbers(6);
+    source.silentAfter = 2;
+    register(source);
+    const finished = new Promise<Job>((resolve) => jobs.on('jobFinished', resolve));
+    const started = jobs.processCursorData(NAME);
+    await settle();
+    jobs.findJob(jobIds.get(1)!)!.cancel();
+    held.resolve();
+    await finished;
+    expect(await started.completed).toMatchObject({ status: 'cancelled', pages: 0 });
+    // Nobody waits for the page that was being fetched.
+    expect(source.signal!.aborted).toBe(true);
   });
 });
 
@@ -523,6 +840,7 @@ describe('shutdown', () => {
   test('lets the page that is worked on end, moves the checkpoint, and reads no further', async () => {
     held = deferred();
     const source = new Numbers(6);
+    source.silentAfter = 2;
     register(source);
     const started = jobs.processCursorData(NAME);
     await settle();
@@ -548,20 +866,45 @@ describe('shutdown', () => {
     expect(await cache.load(NAME)).toBeUndefined();
   });
 
-  test('does not wait for ever for a source that does not answer', async () => {
+  test('does not wait for a source that does not answer', async () => {
     await jobs.shutdown();
     const clock = new ManualClock();
-    jobs = start({ process: { clock, shutdownTimeoutMs: 20_000 } });
-    register({ fetchPage: () => new Promise<never>(() => undefined) });
-    jobs.processCursorData(NAME);
+    jobs = start({ process: { clock } });
+    register(silent);
+    const started = jobs.processCursorData(NAME);
     await settle();
-    let closed = false;
-    const closing = jobs.shutdown().then(() => (closed = true));
-    await clock.turn(19_999);
-    expect(closed).toBe(false);
-    await clock.turn(1);
-    expect(closed).toBe(true);
-    await closing;
+    await jobs.shutdown();
+    expect(await started.completed).toMatchObject({ status: 'interrupted' });
+    expect(clock.timers).toBe(0);
+  });
+
+  test('interrupts a run whose page has not found room in the queue; what had is worked off', async () => {
+    await jobs.shutdown();
+    jobs = start({ cursorCache: cache, process: { maxQueueSize: 2 } });
+    held = deferred();
+    const source = new Numbers(20);
+    register(source, 20);
+    const started = jobs.processCursorData(NAME);
+    await settle();
+    const closed = jobs.shutdown();
+    held.resolve();
+    await closed;
+    expect(await started.completed).toMatchObject({ status: 'interrupted', pages: 0, error: undefined });
+    expect(worked.length).toBeLessThan(20);
+    expect(cache.checkpoints.size).toBe(0);
+  });
+
+  test('does not hand back what the source will give again', async () => {
+    await jobs.shutdown();
+    const onUnfinished = jest.fn<() => void>();
+    jobs = start({ process: { shutdownTimeoutMs: 0, abortGraceMs: 0, onUnfinished } });
+    held = deferred();
+    register(new Numbers(6));
+    const started = jobs.processCursorData(NAME);
+    await settle();
+    await jobs.shutdown();
+    expect(await started.completed).toMatchObject({ status: 'interrupted', pages: 0 });
+    expect(onUnfinished).not.toHaveBeenCalled();
   });
 
   test('gives the feeds 5 seconds to write down what was done, even if the items used up the time', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { inspect } from 'node:util';
 import {
   JobProcess,
   RetryLaterError,
@@ -12,10 +13,13 @@ import { ManualClock, settle } from '../../support/manual-clock.js';
 let jobs: JobProcess;
 let worked: unknown[];
 let held: Deferred | undefined;
+/** Hold the worker at single items. */
+let gates: Map<unknown, Deferred>;
 
 beforeEach(() => {
   worked = [];
   held = undefined;
+  gates = new Map();
   jobs = start();
 });
 afterEach(async () => {
@@ -29,6 +33,7 @@ function start(process: ConstructorParameters<typeof JobProcess>[0]['process'] =
     processItem: async (item: unknown, { attempt }) => {
       worked.push(item);
       await held?.promise;
+      await gates.get(item)?.promise;
       if (item === 'later' && attempt === 1) throw new RetryLaterError(3_600_000);
     },
   });
@@ -45,9 +50,19 @@ class Broker {
   };
 }
 
+/** An array of which the second item can't be read. */
+function unreadable(): string[] {
+  return Object.defineProperty(['a', 'b'], 1, {
+    get: () => {
+      throw new Error('no item');
+    },
+  });
+}
+
 function checked(message: string): string | undefined {
   if (message === 'bad') throw new TypeError('no user');
   if (message === 'odd') throw 'odd';
+  if (message === 'unreadable') return unreadable() as never;
   return message === 'nothing' ? undefined : message;
 }
 
@@ -86,19 +101,67 @@ describe('a subscription', () => {
     const broker = new Broker();
     await jobs.processQueueMessages('mail', broker.subscribe, { toItems: checked });
     const receipts: MessageReceipt[] = [];
-    for (const message of ['bad', 'odd', 'nothing', 'good']) receipts.push(await broker.deliver(message));
+    for (const message of ['bad', 'odd', 'nothing', 'unreadable', 'good'])
+      receipts.push(await broker.deliver(message));
     expect(receipts.map(({ rejected }) => rejected)).toEqual([
       'no user',
       expect.stringMatching(/"odd"/),
       expect.stringMatching(/toItems returned undefined/),
+      'no item',
       undefined,
     ]);
     expect(jobs.deadLetters().map(({ payload, reason, attempts }) => [payload, reason, attempts])).toEqual([
       ['bad', 'rejected', 0],
       ['odd', 'rejected', 0],
       ['nothing', 'rejected', 0],
+      ['unreadable', 'rejected', 0],
     ]);
     expect(worked).toEqual(['good']);
+  });
+
+  test('tells of a refusal for an error whose message is no text', async () => {
+    const broker = new Broker();
+    await jobs.processQueueMessages('mail', broker.subscribe, {
+      toItems: () => {
+        throw Object.assign(new Error(), { message: undefined });
+      },
+    });
+    expect(await broker.deliver('a')).toMatchObject({ done: 0, failed: 1, rejected: 'undefined' });
+  });
+
+  test('leaves messages that it refuses with their sender when as many dead letters are kept as may be', async () => {
+    await jobs.shutdown();
+    jobs = start({ maxDeadLetters: 10 });
+    const broker = new Broker();
+    await jobs.processQueueMessages('mail', broker.subscribe, { toItems: checked });
+    const receipts = await Promise.allSettled(Array.from({ length: 1_000 }, () => broker.deliver('bad')));
+    const refused = receipts.filter(({ status }) => status === 'rejected');
+    expect(refused).toHaveLength(990);
+    expect(refused[0]).toMatchObject({
+      reason: { code: 'DEAD_LETTERS_FULL', type: 'mail', maxDeadLetters: 10 },
+    });
+    expect(jobs.deadLetters({ limit: 1_000 })).toHaveLength(10);
+    jobs.discardDeadLetters({ type: 'mail' });
+    expect(await broker.deliver('bad')).toMatchObject({ rejected: 'no user' });
+    expect(await broker.deliver('good')).toMatchObject({ done: 1 });
+  });
+
+  test('is shown at a console, and as JSON, by what is of use there', async () => {
+    held = deferred();
+    const broker = new Broker();
+    const subscription = await jobs.processQueueMessages('mail', broker.subscribe, { acknowledge: 'stored' });
+    await broker.deliver('a');
+    expect(JSON.parse(JSON.stringify(subscription))).toEqual({
+      type: 'mail',
+      acknowledge: 'stored',
+      unsettled: 1,
+    });
+    held.resolve();
+    await jobs.waitForCompletion();
+    await settle();
+    expect(inspect(subscription, { breakLength: Infinity })).toBe(
+      "MessageSubscription { type: 'mail', acknowledge: 'stored', unsettled: 0 }",
+    );
   });
 
   test('acknowledges at once when it is asked to', async () => {
@@ -162,6 +225,59 @@ describe('close', () => {
     await subscription.close();
     expect(await taken).toMatchObject({ done: 1 });
     expect(worked).toEqual(['later', 'later']);
+  });
+
+  test.each(['settled', 'stored'] as const)(
+    'runs nothing before its time that is not its own (%s)',
+    async (acknowledge) => {
+      const [one, other] = [new Broker(), new Broker()];
+      const subscription = await jobs.processQueueMessages('mail', one.subscribe, { acknowledge });
+      await jobs.processQueueMessages('mail', other.subscribe);
+      const job = await jobs.distributeWork('mail', 'later');
+      const taken = [one.deliver('later'), other.deliver('later')];
+      await settle();
+      expect(jobs.counts('mail').delayed).toBe(3);
+      await subscription.close();
+      await taken[0];
+      expect(jobs.counts('mail')).toMatchObject({ delayed: 2, completed: 1 });
+      expect(job.retryFailedItems()).toBe(1);
+      await job.completed;
+      expect(jobs.counts('mail')).toMatchObject({ delayed: 1, completed: 2 });
+      await jobs.shutdown();
+      expect(await taken[1]).toMatchObject({ done: 1 });
+    },
+  );
+
+  test('waits for messages that were acknowledged before they were settled', async () => {
+    held = deferred();
+    const broker = new Broker();
+    const subscription = await jobs.processQueueMessages('mail', broker.subscribe, { acknowledge: 'stored' });
+    await broker.deliver('a');
+    let closed = false;
+    const closing = subscription.close().then(() => (closed = true));
+    await settle();
+    expect(closed).toBe(false);
+    held.resolve();
+    await closing;
+    expect(jobs.counts('mail')).toMatchObject({ completed: 1 });
+  });
+
+  test('runs what has failed of a message before all of it was in the queue', async () => {
+    await jobs.shutdown();
+    jobs = start({ maxQueueSize: 2 });
+    const broker = new Broker();
+    const subscription = await jobs.processQueueMessages<string, string>('mail', broker.subscribe, {
+      toItems: (message) => message.split(','),
+    });
+    gates.set('b', deferred());
+    const taken = broker.deliver('later,b,c,d,e');
+    await settle();
+    expect(jobs.counts('mail')).toMatchObject({ delayed: 1 });
+    const closing = subscription.close();
+    await settle();
+    gates.get('b')!.resolve();
+    await closing;
+    expect(await taken).toMatchObject({ items: 5, done: 5 });
   });
 
   test('waits for toItems of what was taken', async () => {
@@ -255,7 +371,7 @@ describe('a shutdown of the process', () => {
   test('is not kept from its work by a subscription that can not be ended', async () => {
     held = deferred();
     const failures: unknown[] = [];
-    jobs.on('listenerFailed', (failure) => failures.push(failure));
+    jobs.on('callbackFailed', (failure) => failures.push(failure));
     const [broken, sound] = [new Broker(), new Broker()];
     broken.unsubscribe.mockImplementation(() => {
       throw new Error('connection lost');

@@ -1,5 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import { InvalidConfigError, readConfig, USAGE } from '../../../src/service/config/service-config.js';
+import {
+  asksForHelp,
+  InvalidConfigError,
+  readConfig,
+  USAGE,
+} from '../../../src/service/config/service-config.js';
 import { startError } from '../../../src/service/start-error.js';
 
 function problems(argv: readonly string[], env: Record<string, string> = {}): readonly string[] {
@@ -87,6 +92,12 @@ describe('readConfig', () => {
     expect(named[0]).toContain(USAGE);
     expect(problems(['file.csv'])[0]).toContain(USAGE);
     expect(problems(['--json'])[0]).toContain(USAGE);
+  });
+});
+
+describe('asksForHelp', () => {
+  it('finds the option among others', () => {
+    expect([['--once', '--help'], ['-h'], ['--json', 'x']].map(asksForHelp)).toEqual([true, true, false]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { durationText, rateText } from '../../../src/service/display/number-text.js';
 import { createProgressDisplay } from '../../../src/service/display/progress-display.js';
@@ -138,6 +139,17 @@ describe('the progress display on a terminal', () => {
     expect(text.endsWith('\n')).toBe(true);
   });
 
+  it('shows the last state again at the end, where the terminal may have written ^C over it', async () => {
+    const output = Object.assign(new PassThrough(), { isTTY: true, columns: 120 });
+    const display = createProgressDisplay(output);
+    displays.push(display);
+    display.start('users', 1).finish();
+    await once(output, 'readable');
+    expect(textOf(output)).toMatch(/users .* 0 \/ 1/);
+    display.close();
+    expect(textOf(output)).toMatch(/users .* 0 \/ 1[^]*\n$/);
+  });
+
   it('is chosen by the output', () => {
     const output = new PassThrough();
     const display = createProgressDisplay(output);
@@ -254,6 +266,18 @@ describe('renderSummary', () => {
         '  0 users (0 rows were duplicates of others)',
         '  0 prices of 0 symbols, with statistics',
         '  0 webhooks of 0 repositories\n',
+      ].join('\n'),
+    );
+  });
+
+  it('says one of what there is one of', () => {
+    const stored = { users: 1, duplicateUsers: 1, prices: 1, symbols: 1, webhooks: 1, repositories: 1 };
+    expect(renderSummary({ ...SUMMARY, stored })).toContain(
+      [
+        'Stored',
+        '  1 user (1 row was a duplicate of another)',
+        '  1 price of 1 symbol, with statistics',
+        '  1 webhook of 1 repository\n',
       ].join('\n'),
     );
   });

@@ -6,6 +6,9 @@ import { WorkerUpload } from './worker-upload.entity.js';
 /** Rows that are written in one statement. */
 const WRITE_ROWS = 1_000;
 
+/** Rows of an upload that change what Postgres should know of the table. */
+const MANY_ROWS = 10_000;
+
 /** As `randomUUID` writes it: an upload has one id, while Postgres takes it in several spellings. */
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -21,6 +24,8 @@ export class TypeOrmUploadStore implements UploadStore {
     await this.uploads.insert({ id, name, type, status: 'receiving' });
     try {
       const count = await this.writeRows(id, rows);
+      // Postgres plans by what it last counted: without a new count, reading a page of many new rows takes a hundred times as long.
+      if (count >= MANY_ROWS) await this.dataSource.query('ANALYZE worker_upload_rows');
       await this.uploads.update(id, { status: 'received', rows: count });
       return await this.get(id);
     } catch (error) {
@@ -46,28 +51,38 @@ export class TypeOrmUploadStore implements UploadStore {
 
   async recordOutcomes(id: string, outcomes: readonly RowOutcome[]): Promise<void> {
     if (outcomes.length === 0) return;
-    // A row that has an outcome keeps it, so that a repeated call counts nothing twice.
+    // The rows are locked in the order of their numbers, so that two calls at once don't lock crosswise, and what they
+    // were is read after that, so that neither counts what the other has.
     await this.dataSource.query(
       `WITH outcome AS (
-         SELECT * FROM unnest($2::int[], $3::int[], $4::text[]) AS o(number, attempts, error)
-       ), updated AS (
+         SELECT * FROM unnest($2::int[], $3::int[], $4::text[], $5::text[]) AS o(number, attempts, state, error)
+       ), before AS (
+         SELECT row.number, row.state
+         FROM worker_upload_rows AS row
+         WHERE row.upload_id = $1 AND row.number = ANY($2::int[]) AND row.state <> 'done'
+         ORDER BY row.number
+         FOR UPDATE
+       ), after AS (
          UPDATE worker_upload_rows AS row
-         SET state = CASE WHEN outcome.error IS NULL THEN 'done' ELSE 'failed' END,
-             attempts = outcome.attempts,
-             error = outcome.error
-         FROM outcome
-         WHERE row.upload_id = $1 AND row.number = outcome.number AND row.state = 'pending'
-         RETURNING row.state
+         SET state = outcome.state, attempts = outcome.attempts, error = outcome.error
+         FROM before JOIN outcome USING (number)
+         WHERE row.upload_id = $1 AND row.number = before.number
+         RETURNING before.state AS old_state, row.state AS new_state
+       ), moved AS (
+         SELECT count(*) FILTER (WHERE new_state = 'done') AS to_done,
+                count(*) FILTER (WHERE new_state = 'failed') - count(*) FILTER (WHERE old_state = 'failed') AS to_failed
+         FROM after
        )
        UPDATE worker_uploads
-       SET done = done + (SELECT count(*) FROM updated WHERE state = 'done'),
-           failed = failed + (SELECT count(*) FROM updated WHERE state = 'failed')
+       SET done = done + to_done, failed = failed + to_failed
+       FROM moved
        WHERE id = $1`,
       [
         id,
         outcomes.map(({ number }) => number),
         outcomes.map(({ attempts }) => attempts),
-        outcomes.map(({ error }) => (error === undefined ? null : withoutNul(error))),
+        outcomes.map(({ state }) => state),
+        outcomes.map((outcome) => (outcome.state === 'done' ? null : withoutNul(outcome.error))),
       ],
     );
   }

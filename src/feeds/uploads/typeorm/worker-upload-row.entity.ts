@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** Where a row stands. */
+/** Where a row stands: without an outcome yet, or with one. A row that failed may become done. */
 export type UploadRowState = 'pending' | 'done' | 'failed';
 
 /** A row of an upload, with what became of it. */
@@ -20,11 +20,11 @@ export class WorkerUploadRow {
   @Column('text', { default: 'pending' })
   state!: UploadRowState;
 
-  /** Attempts it took. */
+  /** Attempts it took; counted anew when its dead letter was redriven. */
   @Column('integer', { default: 0 })
   attempts!: number;
 
-  /** Why it failed. */
+  /** Why it failed; null when it has not. */
   @Column('text', { nullable: true })
   error!: string | null;
 }

@@ -1,0 +1,11 @@
+import type { Job } from './job.js';
+
+/** What the jobs of a worker type have in common: who runs them, and what their ids begin with. */
+export interface JobHome {
+  readonly type: string;
+  readonly idPrefix: string;
+  cancelJob(job: Job): void;
+  jobFinished(job: Job): void;
+  /** Runs its items now that await a retry. @returns how many */
+  retryJob(job: Job): number;
+}

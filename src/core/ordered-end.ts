@@ -1,0 +1,101 @@
+import type { DeadLetter } from './dead-letters.js';
+import type { EventChannel, UnfinishedItem } from './events.js';
+import type { WorkerProcessOptions } from './options.js';
+import type { StreamProducer } from './stream-producer.js';
+import { toError } from './to-error.js';
+import { within } from './within.js';
+import type { WorkerPool } from './worker-pool.js';
+import type { Workload } from './workload.js';
+
+/** What ends in order. */
+interface EndingProcess {
+  readonly options: WorkerProcessOptions;
+  readonly events: EventChannel;
+  readonly pool: WorkerPool;
+  readonly workloads: readonly Workload[];
+  readonly streams: readonly StreamProducer[];
+}
+
+/** The end of a worker process, in order: `drain`, then `handBackRest`. */
+export class OrderedEnd {
+  private readonly unfinished: UnfinishedItem[] = [];
+  private readonly deadlineMs: number;
+  /** A process that was never started has no workers to wait for. */
+  readonly drains: boolean;
+
+  constructor(private readonly process: EndingProcess) {
+    const { options, pool } = process;
+    this.deadlineMs = options.clock.now() + options.shutdownTimeoutMs;
+    this.drains = options.drainOnShutdown && pool.isOpen;
+  }
+
+  /**
+   * Stops reading the sources, and works the queues off (with `drainOnShutdown`, else lets the running items finish), for
+   * at most `shutdownTimeoutMs`.
+   */
+  async drain(): Promise<void> {
+    const { options, pool, workloads, streams } = this.process;
+    const { abortGraceMs, shutdownTimeoutMs, clock } = options;
+    for (const stream of streams) stream.stop();
+    for (const workload of workloads) workload.startDraining((item) => this.unfinished.push(item));
+    if (!this.drains) pool.close();
+    // A source that does not answer must not use up the time of the items.
+    const sourcesEnded = Promise.all(streams.map(({ ended }) => ended));
+    await within(clock, Math.min(abortGraceMs, shutdownTimeoutMs), sourcesEnded);
+    await within(clock, this.deadlineMs - clock.now(), this.drains ? this.drained() : pool.whenEmpty());
+  }
+
+  /** Aborts what still runs, and gives all that is left to `onUnfinished`, and the dead letters to `onDeadLetters`. */
+  async handBackRest(): Promise<void> {
+    const { options, pool, workloads, streams } = this.process;
+    for (const workload of workloads) workload.startHandingBack((item) => this.unfinished.push(item));
+    await within(options.clock, options.abortGraceMs, pool.shutdown());
+    await pool.shutdown({ force: true });
+    for (const workload of workloads) {
+      workload.handBackHeld();
+      workload.startHandingBack((lateItem) => void this.tellUnfinished([lateItem]));
+    }
+    await this.tellUnfinished(this.unfinished);
+    await this.tellDeadLetters(workloads.flatMap(({ deadLetters }) => deadLetters.list(0, Infinity)));
+    for (const { job } of streams) job.seal('interrupted');
+  }
+
+  /** Resolves when nothing is left that could be done before the deadline. What ends may have submitted more elsewhere. */
+  private async drained(): Promise<void> {
+    for (;;) {
+      const busy = this.process.workloads.filter((workload) => !workload.hasNothingDueBy(this.deadlineMs));
+      if (busy.length === 0) return;
+      await Promise.all(busy.map((workload) => workload.whenNothingDueBy(this.deadlineMs)));
+    }
+  }
+
+  private async tellUnfinished(items: readonly UnfinishedItem[]): Promise<void> {
+    if (items.length === 0) return;
+    const { options, events } = this.process;
+    const taken = await this.handOver('onUnfinished', options.onUnfinished, items);
+    if (!taken) events.emit('unfinished', { items });
+  }
+
+  private async tellDeadLetters(letters: readonly DeadLetter[]): Promise<void> {
+    if (letters.length === 0) return;
+    const { options, events } = this.process;
+    const taken = await this.handOver('onDeadLetters', options.onDeadLetters, letters);
+    if (!taken) events.emit('deadLettersLeft', { letters });
+  }
+
+  /** @returns whether the user's function has taken what is left */
+  private async handOver<Left>(
+    name: string,
+    take: ((left: readonly Left[]) => void | Promise<void>) | undefined,
+    left: readonly Left[],
+  ): Promise<boolean> {
+    if (take === undefined) return false;
+    try {
+      await take(left);
+      return true;
+    } catch (error) {
+      this.process.events.emit('callbackFailed', { event: name, error: toError(error) });
+      return false;
+    }
+  }
+}

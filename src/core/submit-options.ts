@@ -1,0 +1,35 @@
+import type { Outcome } from './outcome.js';
+
+/**
+ * Told of each item of a job as it completes or dies. When a dead letter of the job is redriven, it is told of that item
+ * again, even after the job has ended: the observer lives as long as a dead letter of its job, so it had better be
+ * small. Items that are cancelled or handed back are counted only. For feeds that write outcomes back.
+ */
+export interface JobObserver {
+  /** @param attempts attempts that the item took */
+  itemEnded(index: number, outcome: Exclude<Outcome, { kind: 'retry' }>, attempts: number): void;
+}
+
+/** What may be said of one submission. */
+export interface SubmitOptions {
+  /** Makes a job of one item findable by `findJob`, and its end an event; other jobs always are. Default false. */
+  readonly track?: boolean;
+  /** Told of each item as it ends. */
+  readonly observer?: JobObserver;
+  /**
+   * Cancels the job when it aborts, also while the submission still waits for room in a full queue: the job that it
+   * resolves with is cancelled then.
+   */
+  readonly signal?: AbortSignal;
+  /**
+   * Says that a handler submits. It can't wait for room in a full queue, which only handlers make: up to twice
+   * `maxQueueSize` is taken at once, and beyond, an item or an array is refused as a whole. While a shutdown works the
+   * queues off, items and arrays of handlers are still taken; all other submissions are refused. Default false.
+   */
+  readonly fromHandler?: boolean;
+  /**
+   * Says that the source keeps the items until they have ended, and gives them again otherwise: those that a shutdown
+   * hands back are not lost, and `onUnfinished` is not given them. Default false.
+   */
+  readonly keptBySource?: boolean;
+}

@@ -1,0 +1,10 @@
+import type { Clock } from './clock.js';
+
+/** Resolves when `work` has, or after `timeoutMs`, whichever comes first. 0 or less: at once. */
+export async function within(clock: Clock, timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  if (timeoutMs <= 0) return;
+  let timer;
+  const timeout = new Promise<void>((resolve) => (timer = clock.setTimer(resolve, timeoutMs)));
+  await Promise.race([work, timeout]);
+  timer!.cancel();
+}

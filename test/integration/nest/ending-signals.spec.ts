@@ -1,0 +1,139 @@
+import { describe, expect, jest, test } from '@jest/globals';
+import { startTypescriptProgram } from '../../support/typescript-program.js';
+import { closeAtEnd } from './applications.js';
+import { mayBeFirstProcess, startAsFirstProcess } from './first-process.js';
+import type { Closing, Ending } from './shutdown.program.js';
+
+jest.setTimeout(30_000);
+
+const PROGRAM = new URL('shutdown.program.ts', import.meta.url);
+/** What a shell reports for a process that SIGTERM or SIGINT ended. */
+const BY_SIGTERM = 143;
+const BY_SIGINT = 130;
+
+function start(closing: Closing, ending: Ending) {
+  const program = startTypescriptProgram(PROGRAM, [closing, ending]);
+  closeAtEnd(() => program.kill());
+  return program;
+}
+
+/** As a person does who presses the keys again and again. */
+async function signalUntilEnded(program: ReturnType<typeof start>, signal: NodeJS.Signals): Promise<void> {
+  const timer = setInterval(() => program.signalGroup(signal), 50);
+  await program.ended;
+  clearInterval(timer);
+}
+
+describe('closeWithWorkers', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    'finishes the work at %s while connections that close in onModuleDestroy are open, and ends by the signal',
+    async (signal) => {
+      const program = start('with workers', 'finishes');
+      expect(await program.nextLine()).toBe('item 1 starts');
+      program.signalGroup(signal);
+      expect(await program.nextLine()).toBe('item 1 ends, connection open');
+      expect(await program.nextLine()).toBe('item 2 starts');
+      expect(await program.nextLine()).toBe('item 2 ends, connection open');
+      expect(await program.nextLine()).toBe('connection closes');
+      expect(await program.ended).toEqual({ code: null, signal });
+    },
+  );
+
+  test('takes the same signal again at once for the first, as a terminal and npm both send it', async () => {
+    const program = start('with workers', 'is signalled again');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('item 1 ends, connection open');
+    expect(await program.nextLine()).toBe('item 2 starts');
+    expect(await program.nextLine()).toBe('item 2 ends, connection open');
+    expect(await program.nextLine()).toBe('connection closes');
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
+  test('ends at once when the same signal comes again and again', async () => {
+    const program = start('with workers', 'hangs');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    await signalUntilEnded(program, 'SIGTERM');
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
+  test.each(['hangs', 'blocks'] as const)(
+    'ends at once at a second signal, while a handler %s',
+    async (ending) => {
+      const program = start('with workers', ending);
+      expect(await program.nextLine()).toBe('item 1 starts');
+      program.signalGroup('SIGTERM');
+      expect(await program.nextLine()).toBe(`item 1 ${ending}`);
+      program.signalGroup('SIGINT');
+      expect(await program.ended).toEqual({ code: null, signal: 'SIGINT' });
+    },
+  );
+
+  test('exits with 1 when the application could not be closed in order', async () => {
+    const program = start('with workers', 'fails');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.ended).toEqual({ code: 1, signal: null });
+  });
+
+  test('is needed for that: with enableShutdownHooks such a connection is gone first', async () => {
+    const program = start('by hooks', 'finishes');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('connection closes');
+    expect(await program.nextLine()).toBe('item 1 ends, connection closed');
+    expect(await program.nextLine()).toBe('item 2 starts');
+    expect(await program.nextLine()).toBe('item 2 ends, connection closed');
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+});
+
+describe('closeWithWorkers where something else listens to the signal', () => {
+  test('ends the process all the same, with the exit code for the signal', async () => {
+    const program = start('with workers and a listener', 'finishes');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.ended).toEqual({ code: BY_SIGTERM, signal: null });
+  });
+
+  test('ends at once at a second signal', async () => {
+    const program = start('with workers and a listener', 'hangs');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('listener is told of SIGTERM');
+    expect(await program.nextLine()).toBe('item 1 hangs');
+    await signalUntilEnded(program, 'SIGTERM');
+    expect(await program.ended).toEqual({ code: BY_SIGTERM, signal: null });
+  });
+});
+
+function startFirst(ending: Ending) {
+  const program = startAsFirstProcess(PROGRAM, ['with workers', ending]);
+  closeAtEnd(() => program.kill());
+  return program;
+}
+
+// The kernel spares the first process of a container the signals that it does not listen to.
+const suite = mayBeFirstProcess ? describe : describe.skip;
+const why = mayBeFirstProcess ? '' : ' (skipped: `unshare --pid` is not permitted here)';
+suite(`closeWithWorkers in the first process of a container${why}`, () => {
+  test('finishes the work, and exits with the code for the signal', async () => {
+    const program = startFirst('finishes');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('item 1 ends, connection open');
+    expect(await program.nextLine()).toBe('item 2 starts');
+    expect(await program.nextLine()).toBe('item 2 ends, connection open');
+    expect(await program.nextLine()).toBe('connection closes');
+    expect(await program.ended).toEqual([BY_SIGTERM, null]);
+  });
+
+  test('ends at once at a second signal', async () => {
+    const program = startFirst('hangs');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('item 1 hangs');
+    program.signalGroup('SIGINT');
+    expect(await program.ended).toEqual([BY_SIGINT, null]);
+  });
+});
