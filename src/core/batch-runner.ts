@@ -32,7 +32,7 @@ export class BatchRunner extends Runner {
       if (size === 0) {
         batch.payloads = [];
         batch.kept.length = 0;
-        await this.park();
+        await new Promise<void>((resolve) => this.park(resolve));
         continue;
       }
       const context = new SingleBatchContext(workload.type, size, batch, this.tellProgress);

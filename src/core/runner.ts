@@ -53,7 +53,7 @@ export abstract class Runner {
   readonly watched = { sequence: -1, forMs: 0 };
   private dismissed = false;
   private timedSlice = -1;
-  private wakeUp: (() => void) | undefined = undefined;
+  private whenWoken: (() => void) | undefined = undefined;
 
   constructor(protected readonly setting: RunnerSetting) {}
 
@@ -123,7 +123,7 @@ export abstract class Runner {
   /** Looks at the worker before its first item. @throws InvalidWorkerError when it can't work */
   protected abstract adopt(worker: Worker<never>): void;
 
-  /** Works until the runner shall end. */
+  /** Works until the runner shall end. Rejects only when something else than a handler fails. */
   protected abstract work(worker: Worker<never>): Promise<void>;
 
   /** Aborts the signal of the held work; of `job` only, when it is given. */
@@ -139,9 +139,11 @@ export abstract class Runner {
     return this.failHeld(error);
   }
 
-  /** Makes a parked runner look for work. */
+  /** Makes a parked runner look for work, once this synchronous stretch is over. */
   wake(): void {
-    this.wakeUp?.();
+    if (this.whenWoken === undefined) return;
+    queueMicrotask(this.whenWoken);
+    this.whenWoken = undefined;
   }
 
   /** Ends the runner as soon as it holds nothing. */
@@ -159,13 +161,11 @@ export abstract class Runner {
     return false;
   }
 
-  /** Waits until there may be work. */
-  protected async park(): Promise<void> {
+  /** Has `goOn` called when there may be work. */
+  protected park(goOn: () => void): void {
     this.parkedSinceMs = this.setting.clock.now();
-    const woken = new Promise<void>((resolve) => (this.wakeUp = resolve));
+    this.whenWoken = goOn;
     this.setting.home.runnerParked(this);
-    await woken;
-    this.wakeUp = undefined;
   }
 
   /**

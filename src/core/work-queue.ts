@@ -109,7 +109,8 @@ export class WorkQueue {
       const place = run.taken++;
       const slot = run.slots[place];
       run.slots[place] = undefined;
-      if (slot === ENVELOPE) {
+      // Comparing slots of every kind is slow, so it is done only where there is something to find.
+      if (run.envelopes !== undefined && slot === ENVELOPE) {
         const envelope = run.takeEnvelope();
         if (envelope.job.isDropped) continue;
         item.payload = envelope.payload;

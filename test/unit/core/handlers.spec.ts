@@ -1,5 +1,6 @@
 /* oxlint-disable jest/no-conditional-expect, unicorn/no-thenable -- thenables are what is tested */
 import { inspect } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import type { BatchContext } from '../../../src/core/batch-context.js';
 import {
@@ -1066,5 +1067,48 @@ describe('a job', () => {
     await job.completed;
     expect(inspect(job)).toBe(`Job ${inspect(job.toJSON())}`);
     expect(inspect({ job })).toContain(job.id);
+  });
+});
+
+describe('a promise of a handler that is not like others', () => {
+  class Twice<T> extends Promise<T> {
+    static override get [Symbol.species]() {
+      return Promise;
+    }
+    override then<A = T, B = never>(
+      onDone?: ((value: T) => A | PromiseLike<A>) | null,
+      onFailed?: ((reason: unknown) => B | PromiseLike<B>) | null,
+    ): Promise<A | B> {
+      void super.then(onDone, onFailed);
+      return super.then(onDone, onFailed);
+    }
+  }
+
+  it.each([
+    ['is of a subclass that calls back twice', () => Twice.resolve()],
+    [
+      'has a then of its own that calls back at once and twice',
+      () =>
+        Object.assign(Promise.resolve(), {
+          then(onDone: () => void) {
+            onDone();
+            onDone();
+          },
+        }),
+    ],
+    ['is of another realm', () => runInNewContext('Promise.resolve()') as Promise<void>],
+  ])('%s settles its item once', async (_, make) => {
+    const process = start({ maxConcurrency: 1 });
+    const worked: number[] = [];
+    process.register('type', {
+      processItem: (item: number) => {
+        worked.push(item);
+        return make();
+      },
+    });
+    const job = await process.distributeWork('type', [1, 2, 3, 4]);
+    expect(await job.completed).toMatchObject({ status: 'completed', done: 4 });
+    expect(worked).toEqual([1, 2, 3, 4]);
+    expect(process.counts()).toMatchObject({ submitted: 4, completed: 4, running: 0, waiting: 0 });
   });
 });
