@@ -1,4 +1,5 @@
 import type { Job } from './job.js';
+import { findProblems, refuseProblems, text, type Rules } from './option-rules.js';
 import type { DeadReason } from './outcome.js';
 
 /** An item whose attempts are used up, or that can never succeed. */
@@ -30,8 +31,26 @@ export interface DeadLetterQuery {
   readonly after?: number;
 }
 
-/** Which dead letters to redrive or discard: these ids, or all of a type. */
-export type DeadLetterSelection = { readonly ids: readonly string[] } | { readonly type: string };
+/** Which dead letters to redrive or discard: these ids, all of a type, or of these ids those of a type. */
+export type DeadLetterSelection =
+  | { readonly ids: readonly string[]; readonly type?: string }
+  | { readonly ids?: undefined; readonly type: string };
+
+/** @throws InvalidOptionsError when it selects nothing that there could be */
+export function checkSelection(selection: DeadLetterSelection): void {
+  const problems = findProblems(selection, selectionRules);
+  if (problems.length === 0 && selection.ids === undefined && selection.type === undefined)
+    problems.push('expected ids, a type, or both, got neither');
+  refuseProblems('Selection of dead letters', problems);
+}
+
+const selectionRules: Rules<{ ids: unknown; type: unknown }> = {
+  ids: (value) =>
+    Array.isArray(value) && value.every((id) => typeof id === 'string')
+      ? undefined
+      : 'expected an array of ids of dead letters',
+  type: text,
+};
 
 /** A dead letter with the job that it counts in. */
 export interface DeadItem {

@@ -38,7 +38,7 @@ export interface WorkerTypeOptions {
   readonly batchSize: number;
   /**
    * Milliseconds that an attempt may take. Beyond, it is aborted and counts as failed, and its worker is replaced.
-   * 0: no limit. Default 60,000. Kept to within about an eighth; never early.
+   * 0: no limit. Default 60,000. Looked at every eighth of it, at least each second: never early, at the latest two looks late.
    */
   readonly timeoutMs: number;
   /** Milliseconds without work after which a worker above `minWorkers` ends. 0: at once. Default 10,000. */

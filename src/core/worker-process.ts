@@ -1,7 +1,12 @@
 import { ArrayProducer } from './array-producer.js';
 import type { Clock } from './clock.js';
 import { sumCounts, type WorkCounts } from './counts.js';
-import type { DeadLetter, DeadLetterQuery, DeadLetterSelection } from './dead-letters.js';
+import {
+  checkSelection,
+  type DeadLetter,
+  type DeadLetterQuery,
+  type DeadLetterSelection,
+} from './dead-letters.js';
 import { DuplicateWorkerTypeError, ProcessClosedError, UnknownWorkerTypeError } from './errors.js';
 import { EventChannel, type EventName, type Listener } from './events.js';
 import type { JobHome } from './job-home.js';
@@ -269,24 +274,21 @@ export class WorkerProcess {
    *
    * @returns how many were put back
    * @throws RejectedLetterError when one of the `ids` is of such a letter; then, none is put back
+   * @throws UnknownWorkerTypeError, InvalidOptionsError
    */
   redriveDeadLetters(selection: DeadLetterSelection): number {
-    if ('type' in selection) {
-      const workload = this.workload(selection.type);
-      return workload.redrive(workload.redrivable());
-    }
-    const workloads = this.selected(undefined);
-    for (const workload of workloads) workload.refuseRejected(selection.ids);
-    return sum(workloads, (workload) => workload.redrive(selection.ids));
+    checkSelection(selection);
+    const { ids, type } = selection;
+    const workloads = this.selected(type);
+    if (ids !== undefined) for (const workload of workloads) workload.refuseRejected(ids);
+    return sum(workloads, (workload) => workload.redrive(ids ?? workload.redrivable()));
   }
 
-  /** Forgets dead letters for good. @returns how many there were */
+  /** Forgets dead letters for good. @returns how many there were @throws UnknownWorkerTypeError, InvalidOptionsError */
   discardDeadLetters(selection: DeadLetterSelection): number {
-    if ('type' in selection) {
-      const workload = this.workload(selection.type);
-      return workload.discard(workload.deadLetters.ids());
-    }
-    return sum(this.selected(undefined), (workload) => workload.discard(selection.ids));
+    checkSelection(selection);
+    const { ids, type } = selection;
+    return sum(this.selected(type), (workload) => workload.discard(ids ?? workload.deadLetters.ids()));
   }
 
   // ── what goes on ──────────────────────────────────────────────────────────

@@ -1,3 +1,4 @@
+import { errorText } from '../core/error-text.js';
 import type { PauseReason } from '../core/events.js';
 import type { JobProcess } from '../job-process.js';
 import { counted } from './counted.js';
@@ -19,13 +20,13 @@ export function logEvents(jobs: Events, log: WorkerLog): void {
 function logItems(jobs: Events, log: WorkerLog): void {
   jobs.on('retry', ({ type, itemId, attempt, delayMs, error }) =>
     log.warn(
-      `${type}: attempt ${attempt} of item ${itemId} failed, next in ${Math.round(delayMs)} ms: ${error.message}`,
+      `${type}: attempt ${attempt} of item ${itemId} failed, next in ${Math.round(delayMs)} ms: ${errorText(error)}`,
       { type, itemId, attempt, delayMs, err: error },
     ),
   );
   jobs.on('deadLetter', ({ type, id, reason, attempts, error }) =>
     log.error(
-      `${type}: item ${id} is a dead letter (${reason}, ${counted(attempts, 'attempt')}): ${error.message}`,
+      `${type}: item ${id} is a dead letter (${reason}, ${counted(attempts, 'attempt')}): ${errorText(error)}`,
       {
         type,
         itemId: id,
@@ -67,7 +68,7 @@ function logWorkers(jobs: Events, log: WorkerLog): void {
     ),
   );
   jobs.on('workerFailed', ({ type, during, error, retryInMs }) =>
-    log.error(`${type}: a worker could not ${during}: ${error.message}${nextTry(retryInMs)}`, {
+    log.error(`${type}: a worker could not ${during}: ${errorText(error)}${nextTry(retryInMs)}`, {
       type,
       during,
       retryInMs,
@@ -92,7 +93,7 @@ function logTypes(jobs: Events, log: WorkerLog): void {
     ),
   );
   jobs.on('callbackFailed', ({ event, error }) =>
-    log.error(`The callback ${event} failed: ${error.message}`, { event, err: error }),
+    log.error(`The callback ${event} failed: ${errorText(error)}`, { event, err: error }),
   );
 }
 
@@ -101,7 +102,7 @@ function logFeeds(jobs: Events, log: WorkerLog): void {
     const message = `Cursor job ${name} (${cause}) ${status}: ${counted(pages, 'page')}, ${counted(items, 'item')}, ${failed} failed`;
     const fields = { name, cause, status, pages, items, failed };
     if (error === undefined) log.info(message, fields);
-    else log.error(`${message}: ${error.message}`, { ...fields, err: error });
+    else log.error(`${message}: ${errorText(error)}`, { ...fields, err: error });
   });
   jobs.on('triggerSkipped', ({ name, cause }) =>
     log.warn(`Cursor job ${name} still runs; its ${cause} trigger was skipped`, { name, cause }),
@@ -110,7 +111,7 @@ function logFeeds(jobs: Events, log: WorkerLog): void {
     const message = `Upload ${uploadId} ${status}: ${counted(rows, 'row')}, ${failed} failed`;
     const fields = { uploadId, status, rows, failed };
     if (error === undefined) log.info(message, fields);
-    else log.error(`${message}: ${error.message}`, { ...fields, err: error });
+    else log.error(`${message}: ${errorText(error)}`, { ...fields, err: error });
   });
 }
 

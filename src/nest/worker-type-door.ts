@@ -55,7 +55,12 @@ export class WorkerTypeDoor<Payload = unknown> {
 
   /** @see WorkerProcess.redriveDeadLetters */
   redriveDeadLetters(ids?: readonly string[]): number {
-    return this.jobs.redriveDeadLetters(ids === undefined ? { type: this.type } : { ids });
+    return this.jobs.redriveDeadLetters({ type: this.type, ids });
+  }
+
+  /** @see WorkerProcess.discardDeadLetters */
+  discardDeadLetters(ids?: readonly string[]): number {
+    return this.jobs.discardDeadLetters({ type: this.type, ids });
   }
 
   /** @see WorkerProcess.pause */

@@ -1,7 +1,7 @@
 import type { Job } from '../../core/job.js';
 import { ProcessClosedError, UnrecoverableError } from '../../core/errors.js';
 import { toError } from '../../core/to-error.js';
-import { errorText } from '../error-text.js';
+import { errorText } from '../../core/error-text.js';
 import type { FeedDoor } from '../feed-door.js';
 import { INSPECT, inspection, type Inspect } from '../../core/inspection.js';
 

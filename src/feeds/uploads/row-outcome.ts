@@ -1,5 +1,5 @@
 import type { Outcome } from '../../core/outcome.js';
-import { errorText } from '../error-text.js';
+import { errorText } from '../../core/error-text.js';
 import type { RowOutcome } from './upload-store.js';
 
 /** What became of a row, by what became of its item. */

@@ -34,6 +34,18 @@ function lineFor<Name extends EventName>(name: Name, event: Partial<WorkerProces
 const error = new Error('no such mailbox');
 const scaled = { type: 'mail', from: 0, reason: 'queue-size' } as const;
 
+test('an error whose message can not be read costs no line', () => {
+  class Hostile extends Error {
+    override get message(): string {
+      throw new Error('gotcha');
+    }
+  }
+  const event = { type: 'mail', id: 'a:0', reason: 'attempts-exhausted', attempts: 1 } as const;
+  expect(lineFor('deadLetter', { ...event, error: new Hostile() }).message).toBe(
+    "mail: item a:0 is a dead letter (attempts-exhausted, 1 attempt): a Hostile whose message can't be read",
+  );
+});
+
 describe('a number stands with its word:', () => {
   test.each([
     [lineFor('scaled', { ...scaled, to: 1, queueSize: 1 }), 'mail: 0 → 1 worker (queue-size, 1 item)'],

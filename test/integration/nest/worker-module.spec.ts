@@ -687,6 +687,8 @@ describe('@InjectWorkerType', () => {
     mail.resume();
     await diedAgain;
     expect(mail.redriveDeadLetters([])).toBe(0);
+    expect(mail.discardDeadLetters(['of another type'])).toBe(0);
+    expect(mail.deadLetters()).toHaveLength(1);
     expect(mail.retryFailedItems()).toBe(0);
   });
 

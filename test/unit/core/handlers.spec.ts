@@ -768,6 +768,50 @@ describe('dead letters', () => {
     expect(process.discardDeadLetters({ ids })).toBe(1);
   });
 
+  it('are selected by their ids, by a type, or by both', async () => {
+    const process = start({ retry: { limit: 0 } });
+    const dies = {
+      processItem: () => {
+        throw new Error('dies');
+      },
+    };
+    process.register('one', dies);
+    process.register('two', dies);
+    await process.distributeWork('one', [1, 2, 3]);
+    await process.distributeWork('two', [4]);
+    await settle();
+    const [first, second] = process.deadLetters({ type: 'one' }).map(({ id }) => id);
+    const [other] = process.deadLetters({ type: 'two' }).map(({ id }) => id);
+    expect(process.discardDeadLetters({ type: 'one', ids: [] })).toBe(0);
+    expect(process.redriveDeadLetters({ type: 'one', ids: [other!] })).toBe(0);
+    expect(process.discardDeadLetters({ type: 'one', ids: [first!, other!] })).toBe(1);
+    expect(process.redriveDeadLetters({ ids: [second!, other!] })).toBe(2);
+    await settle();
+    expect(process.deadLetters({ type: 'one' })).toHaveLength(2);
+    expect(process.discardDeadLetters({ type: 'one' })).toBe(2);
+    expect(process.deadLetters()).toMatchObject([{ type: 'two', payload: 4 }]);
+  });
+
+  it.each([
+    [{}, 'expected ids, a type, or both, got neither'],
+    [{ ids: 'abc' }, 'ids: expected an array of ids of dead letters, got "abc"'],
+    [{ type: '' }, 'type: expected a text that is not empty, got ""'],
+    [{ types: ['one'] }, 'types: unknown option; expected one of ids, type'],
+    [undefined, 'options: expected an object, got undefined'],
+  ])('are not selected by %p, and none is touched', async (selection, problem) => {
+    const process = start({ retry: { limit: 0 } });
+    process.register('one', {
+      processItem: () => {
+        throw new Error('dies');
+      },
+    });
+    await process.distributeWork('one', [1]);
+    await settle();
+    expect(() => process.discardDeadLetters(selection as { type: string })).toThrow(problem);
+    expect(() => process.redriveDeadLetters(selection as { type: string })).toThrow(problem);
+    expect(process.deadLetters()).toHaveLength(1);
+  });
+
   it('are refused where they would be one at once when as many are kept as may be', async () => {
     const process = start({ maxDeadLetters: 10 });
     process.register('type', { processItem: () => undefined });

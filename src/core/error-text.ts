@@ -1,4 +1,4 @@
-import { describe } from '../core/describe.js';
+import { describe } from './describe.js';
 
 /** Why something failed, as a text: an error's message may be anything, and may throw when it is looked at. */
 export function errorText(error: Error): string {
