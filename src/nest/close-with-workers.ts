@@ -18,7 +18,7 @@ export function closeWithWorkers(
   app: INestApplicationContext,
   { signals = ['SIGTERM', 'SIGINT'] }: { readonly signals?: readonly NodeJS.Signals[] } = {},
 ): void {
-  const lifecycle = app.get(WorkerLifecycle);
+  const lifecycle = lifecycleOf(app);
   const close = (signal: NodeJS.Signals) => {
     stopListening();
     void endInOrder(app, lifecycle, signal, exitAtNext(signals, signal));
@@ -28,6 +28,17 @@ export function closeWithWorkers(
   };
   for (const signal of signals) process.on(signal, close);
   lifecycle.onceClosed(stopListening);
+}
+
+function lifecycleOf(app: INestApplicationContext): WorkerLifecycle {
+  try {
+    return app.get(WorkerLifecycle);
+  } catch (error) {
+    throw new Error(
+      'closeWithWorkers(): expected an application with WorkerModule; add WorkerModule.forRoot() to the imports of its root module',
+      { cause: error },
+    );
+  }
 }
 
 async function endInOrder(

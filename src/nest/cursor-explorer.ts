@@ -7,6 +7,7 @@ import { CronRegistrar } from './cron-registrar.js';
 import { cursorJobMetadata, cursorJobSettingRules, type CursorJobOptions } from './cursor-job.decorator.js';
 import { decoratedClass, type Provider } from './decorated-class.js';
 import { oneOf } from './one-of.js';
+import { refuseControllers } from './refuse-controllers.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
 import type { WorkerModuleOptions } from './worker-module-options.js';
 
@@ -27,6 +28,7 @@ export class CursorExplorer {
   ) {}
 
   explore(): void {
+    refuseControllers(this.discovery, '@CursorJob', (target) => cursorJobMetadata(target) !== undefined);
     const seen = new Set<Type<object>>();
     for (const provider of this.discovery.getProviders()) {
       const decorated = decoratedClass(provider, (target) => cursorJobMetadata(target) !== undefined);

@@ -4,6 +4,7 @@ import { InvalidWorkerError } from '../core/errors.js';
 import { Worker } from '../core/worker.js';
 import type { WorkerClass } from '../core/worker-definition.js';
 import { decoratedClass, type Provider } from './decorated-class.js';
+import { refuseControllers } from './refuse-controllers.js';
 import { WorkerFactory } from './worker-factory.js';
 import { workerTypeMetadata } from './worker-type.decorator.js';
 
@@ -17,6 +18,7 @@ export class WorkerExplorer {
   ) {}
 
   explore(): void {
+    refuseControllers(this.discovery, '@WorkerType', (target) => workerTypeMetadata(target) !== undefined);
     const seen = new Set<Type<object>>();
     for (const provider of this.discovery.getProviders()) {
       const decorated = decoratedClass(provider, (target) => workerTypeMetadata(target) !== undefined);

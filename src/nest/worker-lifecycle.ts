@@ -123,6 +123,6 @@ function unknownNames(
     .filter((name) => !known.includes(name))
     .map(
       (name) =>
-        `${option}.${name}: expected ${expected} (known: ${known.join(', ')}), got ${JSON.stringify(name)}`,
+        `${option}.${name}: expected ${expected} (${known.length === 0 ? 'none is known' : `known: ${known.join(', ')}`}), got ${JSON.stringify(name)}`,
     );
 }

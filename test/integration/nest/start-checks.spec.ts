@@ -10,7 +10,10 @@ import {
   type OnModuleInit,
   Scope,
 } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import {
+  closeWithWorkers,
+  CursorJob,
   getWorkerTypeToken,
   InjectWorkerType,
   JobProcess,
@@ -249,4 +252,43 @@ describe('a door is let be', () => {
     );
     expect(app.get(Signup).door).toBe(door);
   });
+});
+
+describe('a decorated class among the controllers is refused, as nobody would look for it there:', () => {
+  test('a worker', async () => {
+    @WorkerType('lost')
+    class LostWorker extends Worker {
+      override processItem() {
+        return undefined;
+      }
+    }
+    expect(await refusal({ imports: [WorkerModule.forRoot()], controllers: [LostWorker] })).toBe(
+      'InvalidOptionsError: @WorkerType on LostWorker: expected the class among the providers of a module, got it among the controllers',
+    );
+  });
+
+  test('a cursor job', async () => {
+    @CursorJob({ name: 'lost', worker: 'mail' })
+    class LostFeed {
+      fetchPage() {
+        return Promise.resolve({ items: [], next: undefined });
+      }
+    }
+    expect(await refusal({ imports: [WorkerModule.forRoot()], controllers: [LostFeed] })).toBe(
+      'InvalidOptionsError: @CursorJob on LostFeed: expected the class among the providers of a module, got it among the controllers',
+    );
+  });
+});
+
+test('options for a worker type are refused by name where there is no worker type at all', async () => {
+  const starting = startApplication({ imports: [WorkerModule.forRoot({ workers: { mial: {} } })] });
+  await expect(starting).rejects.toThrow('workers.mial: expected a worker type (none is known), got "mial"');
+});
+
+test('closeWithWorkers names the module that is missing', async () => {
+  const app = await NestFactory.createApplicationContext({ module: class EmptyModule {} }, { logger: false });
+  expect(() => closeWithWorkers(app)).toThrow(
+    'closeWithWorkers(): expected an application with WorkerModule; add WorkerModule.forRoot() to the imports of its root module',
+  );
+  await app.close();
 });
