@@ -25,6 +25,8 @@ export default {
       globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
     },
   ],
+  // A limit for what is stuck, not for what is slow on a machine that has other work to do.
+  testTimeout: 60_000,
   maxWorkers: 2,
   workerIdleMemoryLimit: '700MB',
 };
