@@ -57,7 +57,7 @@ export class BatchRunner extends Runner {
   override abort(reason: Error, job?: Job): void {
     if (this.context === undefined || !this.holding) return;
     // Items of other jobs are in the batch as well, and must not suffer from the cancel of one.
-    if (job !== undefined && !this.heldJobs().every((held) => held.isCancelled)) return;
+    if (job !== undefined && !this.holdsOnly(job)) return;
     this.context.abort.abort(reason);
   }
 
@@ -68,8 +68,10 @@ export class BatchRunner extends Runner {
     return ids;
   }
 
-  private heldJobs(): readonly Job[] {
-    return this.batch.jobs.slice(0, this.context!.size);
+  /** Whether `job` and others that were cancelled own all items. Redriven items of one that has ended are not its. */
+  private holdsOnly(job: Job): boolean {
+    const held = this.batch.jobs.slice(0, this.context!.size);
+    return held.includes(job) && held.every((owner) => owner.dropsFailures);
   }
 
   /** Settles each item of the batch: by its own failure, else by that of the whole, else as completed. */

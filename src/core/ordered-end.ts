@@ -42,7 +42,10 @@ export class OrderedEnd {
     // A source that does not answer must not use up the time of the items.
     const sourcesEnded = Promise.all(streams.map(({ ended }) => ended));
     await within(clock, Math.min(abortGraceMs, shutdownTimeoutMs), sourcesEnded);
-    await within(clock, this.deadlineMs - clock.now(), this.drains ? this.drained() : pool.whenEmpty());
+    if (this.drains) await within(clock, this.deadlineMs - clock.now(), this.drained());
+    pool.close();
+    // Handlers that still run, and workers that stop: what they hold is closed after this.
+    await within(clock, this.deadlineMs - clock.now(), pool.whenEmpty());
   }
 
   /** Aborts what still runs, and gives all that is left to `onUnfinished`, and the dead letters to `onDeadLetters`. */

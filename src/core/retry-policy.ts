@@ -48,12 +48,15 @@ export function classifyFailure(
 ): Extract<Outcome, { kind: 'retry' | 'dead' }> {
   if (error instanceof UnrecoverableError) return { kind: 'dead', reason: 'unrecoverable', error };
   if (attempt > policy.limit) return { kind: 'dead', reason: 'attempts-exhausted', error };
-  if (asksForDelay(error)) return { kind: 'retry', delayMs: error.delayMs, error };
+  const askedMs = askedDelayMs(error);
+  if (askedMs !== undefined) return { kind: 'retry', delayMs: askedMs, error };
   if (!policy.retryable(error)) return { kind: 'dead', reason: 'unrecoverable', error };
   return { kind: 'retry', delayMs: backoffMs(policy, attempt, random), error };
 }
 
-/** A subclass may have put anything in the place of the delay. */
-function asksForDelay(error: Error): error is RetryLaterError {
-  return error instanceof RetryLaterError && Number.isFinite(error.delayMs) && error.delayMs >= 0;
+/** The delay that a handler asks for. A subclass may have put anything in its place, so it is read once. */
+function askedDelayMs(error: Error): number | undefined {
+  if (!(error instanceof RetryLaterError)) return undefined;
+  const { delayMs } = error;
+  return Number.isFinite(delayMs) && delayMs >= 0 ? delayMs : undefined;
 }

@@ -1,7 +1,7 @@
 import { checkedAnswer } from './checked-answer.js';
 import type { DeadItem } from './dead-letters.js';
 import { DeadLetterStore } from './dead-letters.js';
-import { ProcessClosedError } from './errors.js';
+import { NonErrorThrownError, ProcessClosedError } from './errors.js';
 import type { UnfinishedItem } from './events.js';
 import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
@@ -15,6 +15,15 @@ const COMPLETED = Object.freeze({ kind: 'completed' } as const);
 
 const isNoPromise = (answer: unknown) => !isThenable(answer);
 const isShare = (answer: unknown) => typeof answer === 'number' && answer >= 0 && answer <= 1;
+
+/** What a failed attempt ends as: its outcome, unless its job was cancelled or the process ends. */
+export type Verdict =
+  | Extract<Outcome, { kind: 'retry' | 'dead' }>
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'handed-back' };
+
+const CANCELLED: Verdict = Object.freeze({ kind: 'cancelled' });
+const HANDED_BACK: Verdict = Object.freeze({ kind: 'handed-back' });
 
 /** What becomes of the items whose attempt fails, as far as the process's end has to do with it. */
 type Phase =
@@ -66,32 +75,35 @@ export class Settlement {
   }
 
   /**
-   * The attempt failed: ends the item, unless it is to be tried again.
-   *
-   * @returns milliseconds until the next attempt; undefined when there is none
+   * What the failed attempt of an item ends as. The user's functions are asked for it, and may do anything; so nothing of
+   * the item may have been counted or moved yet.
    */
-  fail(item: TakenItem, error: Error): number | undefined {
-    const { job, index, payload, attempt } = item;
-    if (job.dropsFailures) {
-      this.cancel(job, 1);
-      return undefined;
+  judge(item: TakenItem, error: Error): Verdict {
+    const { job, attempt } = item;
+    if (job.dropsFailures) return CANCELLED;
+    try {
+      if (this.handsBack(error)) return HANDED_BACK;
+      const outcome = classifyFailure(this.retry, error, attempt, this.chance());
+      // Whoever was asked may have cancelled it.
+      return job.dropsFailures ? CANCELLED : outcome;
+    } catch {
+      // An error that can't be looked at is a failure like any other.
+      return this.judge(item, new NonErrorThrownError(error));
     }
-    if (this.handsBack(error)) {
-      this.handBack(item);
-      return undefined;
-    }
+  }
+
+  /** The item awaits its next attempt. */
+  retried({ job, index, attempt }: TakenItem, { delayMs, error }: Extract<Verdict, { kind: 'retry' }>): void {
     this.failedAttempts++;
-    const outcome = classifyFailure(this.retry, error, attempt, this.chance());
-    switch (outcome.kind) {
-      case 'retry':
-        this.tellRetry(item, outcome.delayMs, error);
-        return outcome.delayMs;
-      case 'dead':
-        this.bury(job, index, payload, outcome.reason, error, attempt);
-        return undefined;
-      default:
-        return outcome satisfies never;
-    }
+    const { events } = this.setting;
+    if (!events.has('retry')) return;
+    events.emit('retry', { type: this.type, itemId: `${job.id}:${index}`, attempt, delayMs, error });
+  }
+
+  /** The item had its last attempt. */
+  died(item: TakenItem, { reason, error }: Extract<Verdict, { kind: 'dead' }>): void {
+    this.failedAttempts++;
+    this.bury(item.job, item.index, item.payload, reason, error, item.attempt);
   }
 
   /** Items of `job` are dropped as it was cancelled. */
@@ -186,12 +198,6 @@ export class Settlement {
     }
   }
 
-  private tellRetry({ job, index, attempt }: TakenItem, delayMs: number, error: Error): void {
-    const { events } = this.setting;
-    if (!events.has('retry')) return;
-    events.emit('retry', { type: this.type, itemId: `${job.id}:${index}`, attempt, delayMs, error });
-  }
-
   /** An observer that throws must not end the worker that settles the item. */
   private tellObserver(
     job: Job,
@@ -200,7 +206,8 @@ export class Settlement {
     attempts: number,
   ): void {
     try {
-      job.options?.observer?.itemEnded(index, outcome, attempts);
+      const told: unknown = job.options?.observer?.itemEnded(index, outcome, attempts);
+      if (isThenable(told)) told.then(undefined, (error: unknown) => this.tellFailure('observer', error));
     } catch (error) {
       this.tellFailure('observer', error);
     }

@@ -126,6 +126,7 @@ export class WorkQueue {
       }
       item.job.waiting--;
       this.size--;
+      if (this.size === 0 && this.dropped > 0) this.clear();
       return true;
     }
   }

@@ -239,12 +239,27 @@ export class Workload {
     this.left();
   }
 
-  /** The attempt failed: the item is retried, dies, or (while the process gives back) is handed back. */
+  /** The attempt failed: the item is retried, dies, is dropped with its job, or (while the process ends) is handed back. */
   fail(item: TakenItem, error: Error): void {
+    const verdict = this.settlement.judge(item, error);
     this.running--;
-    const delayMs = this.settlement.fail(item, error);
-    if (delayMs !== undefined) {
-      this.delayed.add(new Envelope(item.payload, item.job, item.index, item.attempt), delayMs);
+    switch (verdict.kind) {
+      case 'retry':
+        // Before anybody is told, who may cancel it.
+        this.delayed.add(new Envelope(item.payload, item.job, item.index, item.attempt), verdict.delayMs);
+        this.settlement.retried(item, verdict);
+        break;
+      case 'dead':
+        this.settlement.died(item, verdict);
+        break;
+      case 'cancelled':
+        this.settlement.cancel(item.job, 1);
+        break;
+      case 'handed-back':
+        this.settlement.handBack(item);
+        break;
+      default:
+        verdict satisfies never;
     }
     this.pauseWhenFullOfDead();
     this.left();

@@ -38,7 +38,8 @@ export function checkedPage(name: string, cursor: unknown, page: unknown): Check
   const next = page.next ?? undefined;
   const isLast = next === undefined || page.isLast === true;
   if (next !== undefined) checkNext(name, cursor, next, isLast);
-  return { payloads: page.items, next, isLast };
+  // A copy: the source may use its array again for the next page, which is fetched while this one is worked on.
+  return { payloads: [...page.items], next, isLast };
 }
 
 /** A position has to outlast the process, and to be another one than that of its page. */

@@ -17,6 +17,13 @@ function start(closing: Closing, ending: Ending) {
   return program;
 }
 
+async function expectWorkFinished(program: { nextLine(): Promise<string | undefined> }): Promise<void> {
+  expect(await program.nextLine()).toBe('item 1 ends, connection open');
+  expect(await program.nextLine()).toBe('item 2 starts');
+  expect(await program.nextLine()).toBe('item 2 ends, connection open');
+  expect(await program.nextLine()).toBe('connection closes');
+}
+
 /** As a person does who presses the keys again and again. */
 async function signalUntilEnded(program: ReturnType<typeof start>, signal: NodeJS.Signals): Promise<void> {
   const timer = setInterval(() => program.signalGroup(signal), 50);
@@ -31,10 +38,7 @@ describe('closeWithWorkers', () => {
       const program = start('with workers', 'finishes');
       expect(await program.nextLine()).toBe('item 1 starts');
       program.signalGroup(signal);
-      expect(await program.nextLine()).toBe('item 1 ends, connection open');
-      expect(await program.nextLine()).toBe('item 2 starts');
-      expect(await program.nextLine()).toBe('item 2 ends, connection open');
-      expect(await program.nextLine()).toBe('connection closes');
+      await expectWorkFinished(program);
       expect(await program.ended).toEqual({ code: null, signal });
     },
   );
@@ -43,10 +47,7 @@ describe('closeWithWorkers', () => {
     const program = start('with workers', 'is signalled again');
     expect(await program.nextLine()).toBe('item 1 starts');
     program.signalGroup('SIGTERM');
-    expect(await program.nextLine()).toBe('item 1 ends, connection open');
-    expect(await program.nextLine()).toBe('item 2 starts');
-    expect(await program.nextLine()).toBe('item 2 ends, connection open');
-    expect(await program.nextLine()).toBe('connection closes');
+    await expectWorkFinished(program);
     expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
   });
 
@@ -121,10 +122,7 @@ suite(`closeWithWorkers in the first process of a container${why}`, () => {
     const program = startFirst('finishes');
     expect(await program.nextLine()).toBe('item 1 starts');
     program.signalGroup('SIGTERM');
-    expect(await program.nextLine()).toBe('item 1 ends, connection open');
-    expect(await program.nextLine()).toBe('item 2 starts');
-    expect(await program.nextLine()).toBe('item 2 ends, connection open');
-    expect(await program.nextLine()).toBe('connection closes');
+    await expectWorkFinished(program);
     expect(await program.ended).toEqual([BY_SIGTERM, null]);
   });
 

@@ -1,5 +1,6 @@
 import { Inject, Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { once } from 'node:events';
 import {
   closeWithWorkers,
   JOB_PROCESS_SETUP,
@@ -64,8 +65,9 @@ class SlowWorker extends Worker<string> {
       return new Promise(() => setInterval(() => undefined, 60_000));
     }
     if (ending === 'is signalled again') {
+      const again = once(process, 'SIGTERM');
       process.kill(process.pid, 'SIGTERM');
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await again;
     }
     console.log(`${item} ends, connection ${this.connection.isOpen ? 'open' : 'closed'}`);
     return undefined;

@@ -1156,3 +1156,127 @@ describe('a promise of a handler that is not like others', () => {
     expect(process.counts()).toMatchObject({ submitted: 4, completed: 4, running: 0, waiting: 0 });
   });
 });
+
+describe('a job that is cancelled by whoever hears of its failure', () => {
+  const fails = {
+    processItem: () => {
+      throw new Error('fails');
+    },
+  };
+
+  it('by a listener of the retry: the item is dropped, and the books agree at each moment', async () => {
+    const process = start({ maxQueueSize: 2 });
+    process.register('type', fails);
+    const sums: number[] = [];
+    process.on('retry', ({ itemId }) => {
+      const { completed, dead, cancelled, handedBack, waiting, delayed, running, submitted } =
+        process.counts();
+      sums.push(completed + dead + cancelled + handedBack + waiting + delayed + running - submitted);
+      process.findJob(itemId.split(':')[0]!)!.cancel();
+    });
+    for (let round = 0; round < 3; round++) {
+      const job = await process.distributeWork('type', ['item']);
+      expect(await job.completed).toMatchObject({ status: 'cancelled', cancelled: 1 });
+    }
+    await process.waitForCompletion();
+    expect(sums).toEqual([0, 0, 0]);
+    expect(process.counts()).toMatchObject({ submitted: 3, cancelled: 3, delayed: 0 });
+  });
+
+  it('by the question whether to retry', async () => {
+    const process = start({
+      retry: {
+        limit: 1,
+        retryable: () => {
+          job.cancel();
+          return true;
+        },
+      },
+    });
+    process.register('type', fails);
+    const job = await process.distributeWork('type', ['item']);
+    expect(await job.completed).toMatchObject({ status: 'cancelled', cancelled: 1 });
+    expect(process.counts()).toMatchObject({ cancelled: 1, delayed: 0, failedAttempts: 0 });
+  });
+});
+
+const hostile = () =>
+  Object.defineProperty(new RetryLaterError(1), 'delayMs', {
+    get: () => {
+      throw new Error('gotcha');
+    },
+  });
+const trapped = () =>
+  new Proxy(new RetryLaterError(5), {
+    get() {
+      throw new Error('gotcha');
+    },
+    getPrototypeOf() {
+      throw new Error('gotcha');
+    },
+  });
+
+describe('an error that fights back', () => {
+  it.each([
+    ['a delay that throws', hostile],
+    ['traps everywhere', trapped],
+  ])('by %s fails its item alone, and nothing of a batch is lost', async (_, makeError) => {
+    const process = start({ retry: { limit: 0 } });
+    process.register('item', {
+      processItem: () => {
+        throw makeError();
+      },
+    });
+    process.register('batch', { processBatch: (_payloads, context) => context.fail(0, makeError()) });
+    const item = await process.distributeWork('item', ['item']);
+    const batch = await process.distributeWork('batch', [1, 2, 3]);
+    expect(await item.completed).toMatchObject({ failed: 1 });
+    expect(await batch.completed).toMatchObject({ failed: 1, done: 2 });
+    expect(process.counts()).toMatchObject({ submitted: 4, completed: 2, dead: 2, running: 0 });
+  });
+});
+
+describe('an observer that rejects', () => {
+  it('is told of as one that throws', async () => {
+    const process = start();
+    const failed = process.heard('callbackFailed');
+    process.register('type', { processItem: () => undefined });
+    const observer = { itemEnded: () => Promise.reject(new Error('later')) as unknown as undefined };
+    const job = await process.distributeWork('type', ['item'], { observer });
+    await job.completed;
+    await settle();
+    expect(failed).toEqual([{ event: 'observer', error: new Error('later') }]);
+  });
+});
+
+describe('a batch of redriven items', () => {
+  it('is not aborted by the cancel of a job that has nothing in it', async () => {
+    const process = start({ maxConcurrency: 1, retry: { limit: 0 } });
+    const gate = deferred();
+    const signals: AbortSignal[] = [];
+    let isFirst = true;
+    process.register('type', {
+      processBatch: async (_, { signal }: BatchContext) => {
+        if (isFirst) {
+          isFirst = false;
+          throw new Error('dies');
+        }
+        signals.push(signal);
+        await gate.promise;
+      },
+      batchSize: 1,
+    });
+    const first = await process.distributeWork('type', ['first', 'dropped']);
+    process.on('deadLetter', () => first.cancel());
+    await first.completed;
+    process.redriveDeadLetters({ type: 'type' });
+    await settle();
+    const other = await process.distributeWork('type', ['other']);
+    other.cancel();
+    expect(signals).toHaveLength(1);
+    expect(signals[0]!.aborted).toBe(false);
+    gate.resolve();
+    await process.waitForCompletion();
+    expect(process.counts()).toMatchObject({ completed: 1, cancelled: 2, dead: 0 });
+  });
+});

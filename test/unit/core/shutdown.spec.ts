@@ -4,6 +4,7 @@ import { ProcessClosedError, RetryLaterError, ShutdownError } from '../../../src
 import type { UnfinishedItem } from '../../../src/core/events.js';
 import type { ItemContext } from '../../../src/core/item-context.js';
 import type { WorkerProcessOptionsInput } from '../../../src/core/options.js';
+import { Worker } from '../../../src/core/worker.js';
 import { deferred } from '../../support/deferred.js';
 import { settle } from '../../support/manual-clock.js';
 import { ManualProcess } from '../../support/manual-process.js';
@@ -182,6 +183,32 @@ describe('shutdown', () => {
     await process.shutdown();
     expect(left).toMatchObject([{ letters: [{ payload: 'fails' }] }]);
     expect(failed.map(({ event }) => event)).toEqual(onDeadLetters === undefined ? [] : ['onDeadLetters']);
+  });
+
+  it('waits for workers that give back what they took, as long as there is time', async () => {
+    const gate = deferred();
+    const { process } = start({ shutdownTimeoutMs: 5_000, abortGraceMs: 0 });
+    let stopped = false;
+    class Holder extends Worker<string> {
+      override processItem() {
+        return undefined;
+      }
+      override async onStop() {
+        await gate.promise;
+        stopped = true;
+      }
+    }
+    process.register('holder', { worker: Holder });
+    await process.distributeWork('holder', 'item');
+    await settle();
+    let isOver = false;
+    const closing = process.shutdown().then(() => (isOver = true));
+    await process.clock.turn(1_500);
+    expect(isOver).toBe(false);
+    gate.resolve();
+    await closing;
+    expect(stopped).toBe(true);
+    expect(process.clock.now()).toBe(1_500);
   });
 
   it('does not give away what a source keeps and will give again', async () => {

@@ -56,6 +56,23 @@ describe('an attempt that passes its time limit', () => {
     await process.end();
   });
 
+  it('is watched as well when its worker was idle before', async () => {
+    const process = new ManualProcess({ timeoutMs: 80, maxConcurrency: 1, retry: { limit: 0 } });
+    const gate = deferred();
+    process.register('type', {
+      processItem: (payload: string) => (payload === 'slow' ? gate.promise : undefined),
+    });
+    await process.distributeWork('type', 'quick');
+    await process.clock.turn(1_000);
+    expect(process.reportPerformance().types[0]).toMatchObject({ workers: 1, busyWorkers: 0 });
+    const job = await process.distributeWork('type', 'slow', { track: true });
+    await process.clock.turn(110);
+    expect(await job.completed).toMatchObject({ failed: 1 });
+    expect(process.deadLetters()).toMatchObject([{ error: { code: 'TIME_LIMIT' } }]);
+    gate.resolve();
+    await process.end();
+  });
+
   const lateEnds: [string, (gate: Deferred, late: Late) => unknown][] = [
     ['resolves', (gate) => gate.promise],
     ['rejects', (gate) => gate.promise.then(() => Promise.reject(new Error('late')))],

@@ -322,6 +322,22 @@ describe('WorkQueue', () => {
     expect(linkedRuns(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual([]);
   });
 
+  it('keeps no payload of a dropped job once the others have been taken', () => {
+    const queue = new WorkQueue();
+    const [live, dropped] = newJobs() as [Job, Job];
+    queue.push(live, 0, 'live');
+    queue.pushMany(
+      dropped,
+      0,
+      Array.from({ length: 1_000 }, () => ({})),
+      0,
+      1_000,
+    );
+    drop(queue, dropped);
+    expect(queue.take(emptyItem())).toBe(true);
+    expect(linkedRuns(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual([]);
+  });
+
   it('looks at the queue a few times, however many jobs of one item are dropped from it', () => {
     const queue = new WorkQueue();
     const jobs = Array.from({ length: 40_000 }, (_, number) => makeJob(number));

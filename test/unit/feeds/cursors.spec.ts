@@ -141,6 +141,19 @@ describe('a run', () => {
     expect(source.ended).toEqual([expect.objectContaining({ status: 'completed', items: 5 })]);
   });
 
+  test('gives each item once although the source fills the same array for every page', async () => {
+    const items: number[] = [];
+    register({
+      fetchPage: (cursor) => {
+        const first = ((cursor as number | undefined) ?? 0) + 1;
+        items.splice(0, items.length, first, first + 1);
+        return Promise.resolve({ items, next: first < 5 ? first + 1 : undefined });
+      },
+    });
+    expect(await run()).toMatchObject({ status: 'completed', items: 6 });
+    expect(worked).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   test('counts items that became dead letters, and goes on', async () => {
     failing = new Set([2, 3]);
     register(new Numbers(4));
