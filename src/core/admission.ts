@@ -1,4 +1,5 @@
 import type { Clock, Timer } from './clock.js';
+import { QueueFullError } from './errors.js';
 
 /** A submission that waits for room in a full queue. */
 export interface Producer {
@@ -10,6 +11,7 @@ export interface Producer {
 
 /** What admission asks of the queue that it guards. */
 export interface AdmittedQueue {
+  readonly type: string;
   /** Items that wait or are delayed: what the bound counts. */
   readonly held: number;
   /** Items that wait. */
@@ -18,6 +20,12 @@ export interface AdmittedQueue {
   readonly running: number;
   /** Items that have ended, ever. */
   readonly ended: number;
+}
+
+/** What admission keeps. */
+export interface AdmissionBounds {
+  readonly maxQueueSize: number;
+  readonly maxWaitingProducers: number;
 }
 
 /** Items that one producer may submit before the next has its turn. */
@@ -30,7 +38,8 @@ const STANDSTILL_MS = 5_000;
 export class Admission {
   /** Producers that wait. A field, as it is read for each item that is taken. */
   waitingProducers = 0;
-  private readonly line: Producer[] = [];
+  /** In the order of their turns. */
+  private readonly line = new Set<Producer>();
   /** What is left of the turn of the first in line. */
   private turnLeft = TURN;
   private readonly lowWater: number;
@@ -39,36 +48,56 @@ export class Admission {
 
   constructor(
     private readonly queue: AdmittedQueue,
-    private readonly maxQueueSize: number,
-    private readonly maxWaitingProducers: number,
+    private readonly bounds: AdmissionBounds,
     private readonly clock: Clock,
     private readonly onStandstill: (forMs: number) => void,
   ) {
+    const { maxQueueSize } = bounds;
     // Letting in a few at each single item would make the producers' turns cost more than the items.
     this.lowWater = maxQueueSize - Math.min(TURN, Math.ceil(maxQueueSize / 2));
   }
 
   /** Items that may be submitted now; 0 while others wait in line. */
   get room(): number {
-    return this.waitingProducers > 0 ? 0 : Math.max(0, this.maxQueueSize - this.queue.held);
+    return this.waitingProducers > 0 ? 0 : Math.max(0, this.bounds.maxQueueSize - this.queue.held);
   }
 
-  get lineIsFull(): boolean {
-    return this.waitingProducers >= this.maxWaitingProducers;
+  /**
+   * For `count` items of a handler, which can't wait for room that only handlers make.
+   *
+   * @throws QueueFullError when twice the bound would be passed
+   */
+  refuseBeyondSecondBound(count: number): void {
+    const { maxQueueSize } = this.bounds;
+    if (this.queue.held + count <= 2 * maxQueueSize) return;
+    throw new QueueFullError(
+      this.queue.type,
+      `twice maxQueueSize (${maxQueueSize}), the bound for submissions of handlers, is reached`,
+    );
   }
 
-  /** Puts `producer` at the end of the line. */
+  /** @throws QueueFullError when as many producers wait for room as may, so that no further submission is taken */
+  refuseIfLineIsFull(): void {
+    const { maxQueueSize, maxWaitingProducers } = this.bounds;
+    if (this.waitingProducers < maxWaitingProducers) return;
+    throw new QueueFullError(
+      this.queue.type,
+      `maxQueueSize (${maxQueueSize}) is reached, and ${maxWaitingProducers} producers wait for room already (maxWaitingProducers); await distributeWork(), or raise one of the two`,
+    );
+  }
+
+  /** Puts `producer` at the end of the line; one that has been let in joins again and again. */
   join(producer: Producer): void {
-    this.line.push(producer);
-    this.waitingProducers = this.line.length;
+    this.line.add(producer);
+    this.waitingProducers = this.line.size;
     this.watch ??= this.watchStandstill();
   }
 
   /** Takes `producer` out of the line. */
   leave(producer: Producer): void {
-    const place = this.line.indexOf(producer);
-    if (place !== -1) this.line.splice(place, 1);
-    if (place === 0) this.turnLeft = TURN;
+    const [first] = this.line;
+    this.line.delete(producer);
+    if (producer === first) this.turnLeft = TURN;
     this.lineChanged();
   }
 
@@ -81,28 +110,30 @@ export class Admission {
 
   /** Turns everybody away. */
   close(): void {
-    for (const producer of this.line.splice(0)) producer.refuse();
+    const refused = [...this.line];
+    this.line.clear();
+    for (const producer of refused) producer.refuse();
     this.lineChanged();
   }
 
   private letIn(): void {
-    while (this.line.length > 0) {
-      const room = this.maxQueueSize - this.queue.held;
+    for (const producer of this.line) {
+      const room = this.bounds.maxQueueSize - this.queue.held;
       if (room <= 0) break;
-      const producer = this.line.shift()!;
       const share = Math.min(this.turnLeft, room);
       const isThrough = producer.proceed(share);
       this.turnLeft -= share;
       // Who was cut short by the room, not by its turn, stays the first.
-      if (!isThrough && this.turnLeft > 0) this.line.unshift(producer);
-      else if (!isThrough) this.line.push(producer);
-      if (isThrough || this.turnLeft <= 0) this.turnLeft = TURN;
+      if (!isThrough && this.turnLeft > 0) continue;
+      this.turnLeft = TURN;
+      this.line.delete(producer);
+      if (!isThrough) this.line.add(producer);
     }
     this.lineChanged();
   }
 
   private lineChanged(): void {
-    this.waitingProducers = this.line.length;
+    this.waitingProducers = this.line.size;
     if (this.waitingProducers > 0) return;
     this.watch?.cancel();
     this.watch = undefined;

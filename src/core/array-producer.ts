@@ -1,6 +1,6 @@
 import type { Producer } from './admission.js';
 import { ProcessClosedError } from './errors.js';
-import type { Job, JobProducer } from './job.js';
+import type { Job, JobProducer, SourceEnd } from './job.js';
 import { promiseWithResolve } from './promise-with-resolve.js';
 import type { Workload } from './workload.js';
 
@@ -9,19 +9,24 @@ export class ArrayProducer implements Producer, JobProducer {
   /** Resolves when all is submitted or the job is cancelled; with an error when the process shuts down first. */
   readonly ended: Promise<ProcessClosedError | undefined>;
   private readonly end: (refusal: ProcessClosedError | undefined) => void;
-  private position = 0;
 
-  /** @param payloads what is left to submit; not to be changed by anybody else */
+  /**
+   * @param payloads not to be changed by anybody else
+   * @param position the first of them that is left to submit
+   * @param sourceEnd how the source has ended behind the last of them
+   */
   constructor(
     private readonly workload: Workload,
     private readonly job: Job,
     private readonly payloads: readonly unknown[],
+    private position: number,
+    private readonly sourceEnd: SourceEnd,
   ) {
     const { promise, resolve } = promiseWithResolve<ProcessClosedError | undefined>();
     this.ended = promise;
     this.end = resolve;
     job.producer = this;
-    workload.waitForRoom(this);
+    workload.admission.join(this);
   }
 
   proceed(room: number): boolean {
@@ -29,13 +34,13 @@ export class ArrayProducer implements Producer, JobProducer {
     this.workload.admitMany(this.job, this.payloads, this.position, to);
     this.position = to;
     if (to < this.payloads.length) return false;
-    this.job.seal();
+    this.job.seal(this.sourceEnd);
     this.end(undefined);
     return true;
   }
 
   stop(): void {
-    this.workload.stopWaitingForRoom(this);
+    this.workload.admission.leave(this);
     this.job.seal();
     this.end(undefined);
   }

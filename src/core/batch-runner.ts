@@ -1,27 +1,15 @@
 import { SingleBatchContext } from './batch-context.js';
-import { InvalidWorkerError } from './errors.js';
 import { toError } from './to-error.js';
 import type { Job } from './job.js';
 import { isThenable } from './is-thenable.js';
 import { Runner } from './runner.js';
 import type { TakenBatch, TakenItem } from './work-queue.js';
-import { workerMode, type Worker } from './worker.js';
+import type { Worker } from './worker.js';
 
 /** Gives its worker up to `batchSize` items at a time. */
 export class BatchRunner extends Runner {
   private readonly batch: TakenBatch = { payloads: [], kept: [], jobs: [], indices: [], attempts: [] };
   private context: SingleBatchContext | undefined = undefined;
-
-  protected override adopt(worker: Worker<never>): void {
-    const mode = workerMode(worker);
-    if (mode !== 'batch') {
-      const problem =
-        typeof mode === 'string'
-          ? 'expected a worker with processBatch, as the registered class has it'
-          : mode.problem;
-      throw new InvalidWorkerError(this.setting.workload.type, problem);
-    }
-  }
 
   protected override async work(worker: Worker): Promise<void> {
     const { batch } = this;
@@ -70,8 +58,9 @@ export class BatchRunner extends Runner {
 
   /** Whether `job` and others that were cancelled own all items. Redriven items of one that has ended are not its. */
   private holdsOnly(job: Job): boolean {
-    const held = this.batch.jobs.slice(0, this.context!.size);
-    return held.includes(job) && held.every((owner) => owner.dropsFailures);
+    const { jobs, indices } = this.batch;
+    const held = jobs.slice(0, this.context!.size);
+    return held.includes(job) && held.every((owner, place) => owner.dropsFailureOf(indices[place]!));
   }
 
   /** Settles each item of the batch: by its own failure, else by that of the whole, else as completed. */

@@ -1,5 +1,6 @@
+import { RejectedLetterError } from './errors.js';
 import type { Job } from './job.js';
-import { findProblems, refuseProblems, text, type Rules } from './option-rules.js';
+import { findProblems, refuseProblems, text, wholeNumber, type Rules } from './option-rules.js';
 import type { DeadReason } from './outcome.js';
 
 /** An item whose attempts are used up, or that can never succeed. */
@@ -25,11 +26,22 @@ export interface DeadLetter<Payload = unknown> {
 export interface DeadLetterQuery {
   /** Of this worker type only. */
   readonly type?: string;
-  /** At the most so many, the oldest first. Default 100. */
+  /** At the most so many, the oldest first; a whole number, 0 or more, or `Infinity` for all. Default 100. */
   readonly limit?: number;
-  /** Those with a higher `sequence`: that of the last one listed gives the next page, whatever became of that one. */
+  /** Those with a higher `sequence`: that of the last one listed gives the next page, whatever became of that one. Default 0. */
   readonly after?: number;
 }
+
+/** @throws InvalidOptionsError when the query is none */
+export function checkQuery(query: DeadLetterQuery): void {
+  refuseProblems('Query of dead letters', findProblems(query, queryRules));
+}
+
+const queryRules: Rules<DeadLetterQuery> = {
+  type: text,
+  limit: (value) => (value === Infinity ? undefined : wholeNumber(0)(value)),
+  after: wholeNumber(0),
+};
 
 /** Which dead letters to redrive or discard: these ids, all of a type, or of these ids those of a type. */
 export type DeadLetterSelection =
@@ -77,12 +89,23 @@ export class DeadLetterStore {
     return item;
   }
 
-  get(id: string): DeadLetter | undefined {
-    return this.items.get(id)?.letter;
-  }
-
   ids(): string[] {
     return [...this.items.keys()];
+  }
+
+  /** The ids of those that can be redriven, the oldest first. */
+  redrivable(): string[] {
+    return this.ids().filter((id) => !this.isRejected(id));
+  }
+
+  /** @throws RejectedLetterError when one of `ids` never passed its check */
+  refuseRejected(ids: readonly string[]): void {
+    const rejected = ids.find((id) => this.isRejected(id));
+    if (rejected !== undefined) throw new RejectedLetterError(rejected);
+  }
+
+  private isRejected(id: string): boolean {
+    return this.items.get(id)?.letter.reason === 'rejected';
   }
 
   /** At most `limit` dead letters with a higher sequence than `after`, the oldest first. */

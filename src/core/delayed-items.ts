@@ -1,5 +1,5 @@
 import type { Job } from './job.js';
-import type { Envelope } from './run.js';
+import type { Envelope } from './envelope.js';
 
 /** Items due within the same stretch share a bucket and come back together, at its end. */
 const BUCKET_MS = 10;
@@ -60,13 +60,13 @@ export class DelayedItems {
     }
   }
 
-  /** Gives the items of `job`, or of all jobs, to `receive`, whenever they are due; the earliest first. */
-  take(job: Job | undefined, receive: (envelope: Envelope) => void): void {
+  /** Gives the items of `jobs`, or of all jobs, to `receive`, whenever they are due; the earliest first. */
+  take(jobs: ReadonlySet<Job> | undefined, receive: (envelope: Envelope) => void): void {
     const ends = [...this.buckets.keys()].toSorted((a, b) => a - b);
     for (const end of ends) {
       this.keep(end, (envelope) => {
         if (envelope.job.isDropped) return false;
-        if (job !== undefined && envelope.job !== job) return true;
+        if (jobs !== undefined && !jobs.has(envelope.job)) return true;
         this.release(envelope, receive);
         return false;
       });

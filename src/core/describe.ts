@@ -23,7 +23,8 @@ function guarded<Value extends object>(
 
 function describeFunction(value: object): string {
   const { name } = value as { name: unknown };
-  return typeof name === 'string' && name !== '' ? `the function ${name}` : 'a function';
+  const kind = Function.prototype.toString.call(value).startsWith('class') ? 'class' : 'function';
+  return typeof name === 'string' && name !== '' ? `the ${kind} ${name}` : `a ${kind}`;
 }
 
 function describeObject(value: object): string {

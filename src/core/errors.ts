@@ -122,6 +122,21 @@ export class TimeLimitError extends BackgroundWorkerError {
   }
 }
 
+/**
+ * `onUnfinished` or `onDeadLetters` took longer than `handOverTimeoutMs`. The shutdown goes on without it; told by the event
+ * `callbackFailed`.
+ */
+export class HandOverTimeLimitError extends BackgroundWorkerError {
+  readonly code = 'HAND_OVER_TIME_LIMIT';
+
+  constructor(
+    readonly callback: string,
+    readonly handOverTimeoutMs: number,
+  ) {
+    super(`${callback} passed the time limit for both callbacks, handOverTimeoutMs (${handOverTimeoutMs})`);
+  }
+}
+
 /** The job of the running item was cancelled. The reason of the abort signal. */
 export class JobCancelledError extends BackgroundWorkerError {
   readonly code = 'JOB_CANCELLED';
@@ -135,8 +150,8 @@ export class JobCancelledError extends BackgroundWorkerError {
 export class ShutdownError extends BackgroundWorkerError {
   readonly code = 'SHUTDOWN';
 
-  constructor() {
-    super('The worker process is shutting down');
+  constructor(message = 'The worker process is shutting down') {
+    super(message);
   }
 }
 

@@ -1,6 +1,8 @@
 import type { DeadLetter } from './dead-letters.js';
+import { describe } from './describe.js';
 import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
+import { refuseProblems } from './option-rules.js';
 import { toError } from './to-error.js';
 import type { WorkerFailure } from './worker-failure.js';
 
@@ -10,7 +12,7 @@ export type PauseReason =
   | 'requested'
   /** `maxDeadLetters` is reached: redrive or discard some. */
   | 'dead-letters-full'
-  /** More than `maxAbandoned` handlers run on after their time limit. */
+  /** More than `maxAbandoned` handlers, starts and stops of workers run on after their time limit. */
   | 'too-many-abandoned';
 
 /** Why a worker type's number of workers changes. */
@@ -47,11 +49,15 @@ export interface WorkerProcessEvents {
   retry: { type: string; itemId: string; attempt: number; delayMs: number; error: Error };
   /** An item became a dead letter. */
   deadLetter: DeadLetter;
-  /** A handler passed its time limit; its worker was replaced. `abandoned` handlers of the type still run. */
+  /**
+   * A handler passed its time limit; its worker was replaced. `abandoned` handlers, starts and stops of workers of the type
+   * still run after theirs.
+   */
   workerRetired: { type: string; itemIds: readonly string[]; timeoutMs: number; abandoned: number };
   /**
-   * A worker could not be made, its `onStart` or `onStop` threw, or it broke down between two items (`work`), which
-   * takes a clock that throws. `retryInMs` says when the next is tried.
+   * A worker could not be made, its `onStart` or `onStop` threw or was not waited for any longer (`TimeLimitError`, at a
+   * shutdown `ShutdownError`), or it broke down between two items (`work`), which takes a clock that throws. `retryInMs`
+   * says when the next is tried.
    */
   workerFailed: WorkerFailure & { type: string; retryInMs: number | undefined };
   paused: { type: string; reason: PauseReason };
@@ -79,6 +85,25 @@ export interface WorkerProcessEvents {
 }
 
 export type EventName = keyof WorkerProcessEvents;
+
+/** The events of the core. */
+const CORE_EVENTS: readonly EventName[] = [
+  'scaled',
+  'retry',
+  'deadLetter',
+  'workerRetired',
+  'workerFailed',
+  'paused',
+  'resumed',
+  'jobFinished',
+  'attempt',
+  'progress',
+  'unfinished',
+  'deadLettersLeft',
+  'standstill',
+  'callbackFailed',
+];
+
 export type Listener<Name extends EventName> = (event: WorkerProcessEvents[Name]) => unknown;
 
 /**
@@ -87,11 +112,23 @@ export type Listener<Name extends EventName> = (event: WorkerProcessEvents[Name]
  */
 export class EventChannel {
   private readonly listeners = new Map<EventName, readonly Listener<EventName>[]>();
+  private readonly names = new Set<EventName>(CORE_EVENTS);
   /** Whether attempts are listened to. A field, as it is read for each item. */
   timesAttempts = false;
 
-  /** Calls `listener` at each event of the name. @returns a function that ends this */
+  /** Makes further events known, for who adds them by declaration merging. */
+  add(names: readonly EventName[]): void {
+    for (const name of names) this.names.add(name);
+  }
+
+  /**
+   * Calls `listener` at each event of the name.
+   *
+   * @returns a function that ends this
+   * @throws InvalidOptionsError when there is no event of the name, or the listener is no function
+   */
   on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
+    refuseProblems('on()', this.findProblems(name, listener));
     // Of its own, so that a listener which is added twice is removed once at a time.
     const added: Listener<EventName> = (event) => (listener as Listener<EventName>)(event);
     this.replace(name, [...(this.listeners.get(name) ?? []), added]);
@@ -115,6 +152,17 @@ export class EventChannel {
         this.tellFailure(name, error);
       }
     }
+  }
+
+  private findProblems(name: unknown, listener: unknown): string[] {
+    const problems: string[] = [];
+    if (!this.names.has(name as EventName)) {
+      problems.push(`event: expected one of ${[...this.names].join(', ')}, got ${describe(name)}`);
+    }
+    if (typeof listener !== 'function') {
+      problems.push(`listener: expected a function, got ${describe(listener)}`);
+    }
+    return problems;
   }
 
   private tellFailure(name: EventName, error: unknown): void {

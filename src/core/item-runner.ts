@@ -1,11 +1,10 @@
-import { InvalidWorkerError } from './errors.js';
 import { toError } from './to-error.js';
 import { ReusedItemContext } from './item-context.js';
 import { NOBODY, type Job } from './job.js';
 import { isThenable } from './is-thenable.js';
 import { Runner, type RunnerSetting } from './runner.js';
 import type { TakenItem } from './work-queue.js';
-import { workerMode, type Worker } from './worker.js';
+import type { Worker } from './worker.js';
 
 /** Compared with only. */
 const PROMISE_THEN: unknown = Reflect.get(Promise.prototype, 'then');
@@ -22,17 +21,6 @@ export class ItemRunner extends Runner {
   constructor(setting: RunnerSetting) {
     super(setting);
     this.context = new ReusedItemContext(setting.workload.type, this.item, this.tellProgress);
-  }
-
-  protected override adopt(worker: Worker<never>): void {
-    const mode = workerMode(worker);
-    if (mode !== 'item') {
-      const problem =
-        typeof mode === 'string'
-          ? 'expected a worker with processItem, as the registered class has it'
-          : mode.problem;
-      throw new InvalidWorkerError(this.setting.workload.type, problem);
-    }
   }
 
   protected override work(worker: Worker): Promise<void> {
@@ -102,6 +90,8 @@ export class ItemRunner extends Runner {
   }
 
   private settle(failure: Error | undefined): void {
+    // A handler may have ended the pool before it returned.
+    if (this.retired) return;
     const { item, context, startedMs } = this;
     if (startedMs >= 0) this.endTiming(startedMs, 1, failure === undefined ? 'completed' : 'failed');
     this.holding = false;

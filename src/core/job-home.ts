@@ -6,6 +6,6 @@ export interface JobHome {
   readonly idPrefix: string;
   cancelJob(job: Job): void;
   jobFinished(job: Job): void;
-  /** Runs its items now that await a retry. @returns how many */
-  retryJob(job: Job): number;
+  /** Runs the items of these jobs now that await a retry. @returns how many */
+  retryJobs(jobs: Iterable<Job>): number;
 }

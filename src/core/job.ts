@@ -80,6 +80,8 @@ export class Job {
   private finished = false;
   private result: JobResult | undefined = undefined;
   private completion: PromiseWithResolve<JobResult> | undefined = undefined;
+  /** Indices of the items that were redriven after the cancel. */
+  private redrivenSince: Set<number> | undefined = undefined;
 
   /** @internal */
   constructor(
@@ -135,9 +137,9 @@ export class Job {
     return this.finished;
   }
 
-  /** @internal Whether an item of it that fails is not to be tried again. One that was redriven after the end is. */
-  get dropsFailures(): boolean {
-    return this.isCancelled && !this.finished;
+  /** @internal Whether its item `index` is not to be tried again if it fails: it was cancelled, and not redriven since. */
+  dropsFailureOf(index: number): boolean {
+    return this.isCancelled && !this.finished && this.redrivenSince?.has(index) !== true;
   }
 
   /**
@@ -152,7 +154,7 @@ export class Job {
 
   /** Runs its items now that await a retry. @returns how many */
   retryFailedItems(): number {
-    return this.home.retryJob(this);
+    return this.home.retryJobs([this]);
   }
 
   /** For answers over HTTP and messages. */
@@ -196,11 +198,12 @@ export class Job {
     this.finishWhenAllEnded();
   }
 
-  /** @internal A dead letter of the job runs again. */
-  reopenFailed(count: number): void {
+  /** @internal Its item `index`, a dead letter, runs again. */
+  reopenFailed(index: number): void {
     // What the job ended as stays as it was.
     if (this.finished) this.finalResult();
-    this.failed -= count;
+    else if (this.isCancelled) (this.redrivenSince ??= new Set()).add(index);
+    this.failed--;
   }
 
   /** @internal The source has ended. Only the first call counts. */
@@ -238,14 +241,14 @@ export class Job {
   }
 }
 
-/** Owns what nobody does: a run of envelopes, a record before its first item. What it had would count as dropped. */
+/** Owns what nobody does: a segment of envelopes, a record before its first item. What it had would count as dropped. */
 export const NOBODY = new Job(
   {
     type: '',
     idPrefix: '',
     cancelJob: () => undefined,
     jobFinished: () => undefined,
-    retryJob: () => 0,
+    retryJobs: () => 0,
   },
   0,
 );

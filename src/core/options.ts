@@ -20,7 +20,7 @@ import { thresholdScaling, type ScalingPolicy } from './scaling-policy.js';
 
 /** How one worker type works. Every option may be set for all types (process options) and for one. */
 export interface WorkerTypeOptions {
-  /** Most workers of the type at a time, 1 or more. Default: the process's `maxConcurrency`. */
+  /** Most workers of the type at a time, 1 or more; never more than the process's `maxConcurrency`, the default. */
   readonly maxConcurrency: number;
   /** Workers that stay when there is nothing to do. Default 0: none. */
   readonly minWorkers: number;
@@ -48,8 +48,8 @@ export interface WorkerTypeOptions {
   /** Dead letters that are kept, 1 or more; at this number the type pauses until some are redriven or discarded. Default 10,000. */
   readonly maxDeadLetters: number;
   /**
-   * Handlers that may still run after their time limit, 0 or more; beyond this number the type pauses until some
-   * return. Default: `maxConcurrency`.
+   * Handlers, starts and stops of workers that may still run after their time limit, 0 or more; beyond this number the type
+   * pauses until some return. Default: `maxConcurrency`.
    */
   readonly maxAbandoned: number;
 }
@@ -65,15 +65,20 @@ export interface WorkerProcessOptionsInput extends Omit<WorkerTypeOptionsInput, 
   readonly maxConcurrency?: number;
   /** Milliseconds in which `shutdown` lets work finish before it aborts what still runs. 0: aborts at once. Default 20,000. */
   readonly shutdownTimeoutMs?: number;
-  /** Milliseconds that an aborted handler has to return before it is left alone. Default 1,000. */
+  /** Milliseconds that an aborted handler has to return before it is left alone. 0: it is left at once. Default 1,000. */
   readonly abortGraceMs?: number;
+  /** Milliseconds that `onUnfinished` and `onDeadLetters` may take, both together. 0: any time. Default 10,000. */
+  readonly handOverTimeoutMs?: number;
   /** Whether a shutdown works off the queues as well, or only lets running items finish. Default true. */
   readonly drainOnShutdown?: boolean;
   /** Whether workers start as soon as there is work; else `start` has to be called. Default true. */
   readonly autoStart?: boolean;
-  /** Is given what a shutdown could not finish; the shutdown waits for it. */
+  /**
+   * Is given what a shutdown could not finish; the shutdown waits for it, at most `handOverTimeoutMs`. What a handler that was
+   * left alone gives back even later comes in a further call. When it fails or takes too long, the event `unfinished` tells.
+   */
   readonly onUnfinished?: (items: readonly UnfinishedItem[]) => void | Promise<void>;
-  /** Is given the dead letters that are kept when a shutdown ends; the shutdown waits for it. */
+  /** The same for the dead letters that are kept when a shutdown ends; else, the event `deadLettersLeft` tells. */
   readonly onDeadLetters?: (letters: readonly DeadLetter[]) => void | Promise<void>;
   /** Source of time. Default: the machine's. For tests. */
   readonly clock?: Clock;
@@ -86,6 +91,7 @@ export interface WorkerProcessOptions {
   readonly maxConcurrency: number;
   readonly shutdownTimeoutMs: number;
   readonly abortGraceMs: number;
+  readonly handOverTimeoutMs: number;
   readonly drainOnShutdown: boolean;
   readonly autoStart: boolean;
   readonly onUnfinished: ((items: readonly UnfinishedItem[]) => void | Promise<void>) | undefined;
@@ -95,6 +101,8 @@ export interface WorkerProcessOptions {
   /** What a worker type is given where it says nothing. */
   readonly typeDefaults: WorkerTypeOptionsInput;
 }
+
+const MAX_CONCURRENCY = 10;
 
 const DEFAULT_RETRY: RetryPolicy = Object.freeze({
   limit: 3,
@@ -135,6 +143,7 @@ export const processRules: Rules<WorkerProcessOptionsInput> = {
   ...typeRules,
   shutdownTimeoutMs: duration,
   abortGraceMs: duration,
+  handOverTimeoutMs: duration,
   drainOnShutdown: boolean,
   autoStart: boolean,
   onUnfinished: func,
@@ -160,7 +169,7 @@ export function findProcessOptionProblems(
   const problems = [...findProblems(options, rules), ...findRetryProblems(options, '')];
   return problems.length > 0
     ? problems
-    : findConflicts({ ...options, maxConcurrency: options.maxConcurrency ?? 10 }, options.retry);
+    : findConflicts({ ...options, maxConcurrency: options.maxConcurrency ?? MAX_CONCURRENCY }, options.retry);
 }
 
 function findRetryProblems(options: WorkerTypeOptionsInput | null, path: string): string[] {
@@ -185,9 +194,10 @@ function findConflicts(
 export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): WorkerProcessOptions {
   refuseProblems('Worker process', findProcessOptionProblems(input));
   const {
-    maxConcurrency = 10,
+    maxConcurrency = MAX_CONCURRENCY,
     shutdownTimeoutMs = 20_000,
     abortGraceMs = 1_000,
+    handOverTimeoutMs = 10_000,
     drainOnShutdown = true,
     autoStart = true,
     onUnfinished,
@@ -201,6 +211,7 @@ export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): Wo
     maxConcurrency,
     shutdownTimeoutMs,
     abortGraceMs,
+    handOverTimeoutMs,
     drainOnShutdown,
     autoStart,
     onUnfinished,

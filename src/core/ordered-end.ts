@@ -1,5 +1,7 @@
 import type { DeadLetter } from './dead-letters.js';
+import { HandOverTimeLimitError } from './errors.js';
 import type { EventChannel, UnfinishedItem } from './events.js';
+import { inTime } from './in-time.js';
 import type { WorkerProcessOptions } from './options.js';
 import type { StreamProducer } from './stream-producer.js';
 import { toError } from './to-error.js';
@@ -56,10 +58,14 @@ export class OrderedEnd {
     await pool.shutdown({ force: true });
     for (const workload of workloads) {
       workload.handBackHeld();
-      workload.startHandingBack((lateItem) => void this.tellUnfinished([lateItem]));
+      workload.startHandingBack((lateItem) => void this.tellUnfinished([lateItem], options.clock.now()));
     }
-    await this.tellUnfinished(this.unfinished);
-    await this.tellDeadLetters(workloads.flatMap(({ deadLetters }) => deadLetters.list(0, Infinity)));
+    const startMs = options.clock.now();
+    await this.tellUnfinished(this.unfinished, startMs);
+    await this.tellDeadLetters(
+      workloads.flatMap(({ deadLetters }) => deadLetters.list(0, Infinity)),
+      startMs,
+    );
     for (const { job } of streams) job.seal('interrupted');
   }
 
@@ -72,29 +78,38 @@ export class OrderedEnd {
     }
   }
 
-  private async tellUnfinished(items: readonly UnfinishedItem[]): Promise<void> {
+  private async tellUnfinished(items: readonly UnfinishedItem[], startMs: number): Promise<void> {
     if (items.length === 0) return;
     const { options, events } = this.process;
-    const taken = await this.handOver('onUnfinished', options.onUnfinished, items);
+    const taken = await this.handOver('onUnfinished', options.onUnfinished, items, startMs);
     if (!taken) events.emit('unfinished', { items });
   }
 
-  private async tellDeadLetters(letters: readonly DeadLetter[]): Promise<void> {
+  private async tellDeadLetters(letters: readonly DeadLetter[], startMs: number): Promise<void> {
     if (letters.length === 0) return;
     const { options, events } = this.process;
-    const taken = await this.handOver('onDeadLetters', options.onDeadLetters, letters);
+    const taken = await this.handOver('onDeadLetters', options.onDeadLetters, letters, startMs);
     if (!taken) events.emit('deadLettersLeft', { letters });
   }
 
-  /** @returns whether the user's function has taken what is left */
+  /**
+   * @param startMs since when such functions have been called, in milliseconds of the clock
+   * @returns whether the user's function has taken what is left, in time
+   */
   private async handOver<Left>(
     name: string,
     take: ((left: readonly Left[]) => void | Promise<void>) | undefined,
     left: readonly Left[],
+    startMs: number,
   ): Promise<boolean> {
     if (take === undefined) return false;
+    const { clock, handOverTimeoutMs } = this.process.options;
+    // All of it may be used up; 0 would be any time.
+    const leftMs = Math.max(1, startMs + handOverTimeoutMs - clock.now());
+    const limitError = () => new HandOverTimeLimitError(name, handOverTimeoutMs);
     try {
-      await take(left);
+      const taking = (async () => take(left))();
+      await inTime(clock, handOverTimeoutMs === 0 ? 0 : leftMs, taking, limitError);
       return true;
     } catch (error) {
       this.process.events.emit('callbackFailed', { event: name, error: toError(error) });

@@ -19,7 +19,7 @@ export interface TypePerformance extends WorkCounts {
   readonly timedAttempts: number;
   /** How long these took together, in milliseconds. */
   readonly timedAttemptsMs: number;
-  /** Handlers that still run after their time limit. */
+  /** Handlers, starts and stops of workers that still run although nobody waits for them: past their time limit, or left by a shutdown. */
   readonly abandoned: number;
 }
 

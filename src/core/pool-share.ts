@@ -1,7 +1,7 @@
 import { BatchRunner } from './batch-runner.js';
 import type { Clock } from './clock.js';
-import { TimeLimitError, type BackgroundWorkerError } from './errors.js';
-import type { EventChannel, ScaleReason } from './events.js';
+import { ShutdownError, TimeLimitError, type BackgroundWorkerError } from './errors.js';
+import type { EventChannel, ScaleReason, WorkerProcessEvents } from './events.js';
 import { ItemRunner } from './item-runner.js';
 import type { Job } from './job.js';
 import { AttemptDurations, type TypePerformance } from './performance-report.js';
@@ -24,10 +24,14 @@ export interface WorkerSource {
 export interface PoolOfShares {
   /** Runs `act` outside whatever asynchronous context it is called in. */
   detached<Result>(act: () => Result): Result;
+  /** Whether workers may start. */
+  readonly isOpen: boolean;
   /** Whether one more worker may live. */
   hasRoom(): boolean;
   /** A worker is gone, or wants to be replaced. */
   workersChanged(): void;
+  /** A target changed, and is to be told of once the pool is in order again. */
+  targetChanged(change: WorkerProcessEvents['scaled']): void;
   /** Items arrived for parked workers of the share. */
   wakeSoon(share: PoolShare): void;
 }
@@ -37,9 +41,10 @@ export class PoolShare implements RunnerHome {
   active = 0;
   target = 0;
   readonly scale: ShareScale;
-  /** When its first worker was ready after it got a slot; for turns. */
-  servedSinceMs = 0;
+  /** When it got a slot, or a worker of it was ready; for turns. */
+  private servedSinceMs = 0;
   private readonly runners = new Set<Runner>();
+  /** Runners of which a call of the user's runs on that nobody waits for. */
   private readonly abandoned = new Set<Runner>();
   private readonly parked: Runner[] = [];
   private readonly setting: RunnerSetting;
@@ -57,7 +62,7 @@ export class PoolShare implements RunnerHome {
   ) {
     this.scale = new ShareScale(workload, events);
     this.backoff = new StartBackoff(clock);
-    this.setting = { workload, home: this, slices, events, clock };
+    this.setting = { workload, mode: source.mode, home: this, slices, events, clock };
     this.watch = new TimeLimitWatch(
       workload.options.timeoutMs,
       this.runners,
@@ -77,10 +82,6 @@ export class PoolShare implements RunnerHome {
     return this.runners.size;
   }
 
-  get abandonedCount(): number {
-    return this.abandoned.size;
-  }
-
   // ── how many ──────────────────────────────────────────────────────────────
 
   /** Whether its workers may stay although it wants fewer: they have nothing to do, and may have soon. */
@@ -94,13 +95,22 @@ export class PoolShare implements RunnerHome {
     this.target = target;
     if (this.workload.depth === 0) this.scale.override(target);
     if (from === 0) this.servedSinceMs = this.clock.now();
-    this.events.emit('scaled', { type: this.type, from, to: target, reason, queueSize: this.workload.depth });
+    this.pool.targetChanged({ type: this.type, from, to: target, reason, queueSize: this.workload.depth });
   }
 
   /** Counts `target` as what the formula gave, so that it is not taken back before the smoothing would. */
   overrideTarget(target: number): void {
     this.scale.override(target);
     this.setTarget(target, 'requested');
+  }
+
+  /** Whether its slots shall go to other types: it has used them for `turnMs`, or can't use them yet. */
+  hasHadTurn(nowMs: number, turnMs: number): boolean {
+    if (this.target === 0) return false;
+    if (this.active === 0) return !this.backoff.isDue;
+    // One whose worker is still being started would be taken away before it did anything, turn after turn.
+    const isServed = [...this.runners].some(({ phase }) => phase === 'work');
+    return isServed && nowMs - this.servedSinceMs >= turnMs;
   }
 
   // ── making it so ──────────────────────────────────────────────────────────
@@ -141,20 +151,21 @@ export class PoolShare implements RunnerHome {
   }
 
   private async live(runner: Runner): Promise<void> {
-    this.gone(runner, await runner.live(this.source.create));
-  }
-
-  private gone(runner: Runner, failure: WorkerFailure | undefined): void {
+    const failure = await runner.live(this.source.create);
     this.runners.delete(runner);
     if (failure !== undefined) this.tellFailure(failure);
-    if (this.abandoned.delete(runner) && this.abandoned.size <= this.workload.options.maxAbandoned) {
-      this.workload.resume('too-many-abandoned');
+    if (runner.leftBehind !== undefined) {
+      this.abandoned.add(runner);
+      this.pauseWhenTooManyAbandoned();
     }
     this.pool.workersChanged();
+    await runner.leftBehind;
+    this.hasReturned(runner);
   }
 
   private tellFailure({ during, error }: WorkerFailure): void {
-    const retryInMs = during === 'stop' ? undefined : this.backoff.failed();
+    const isTriedAgain = during !== 'stop' && this.pool.isOpen;
+    const retryInMs = isTriedAgain ? this.backoff.failed() : undefined;
     this.events.emit('workerFailed', { type: this.type, during, error, retryInMs });
   }
 
@@ -191,19 +202,34 @@ export class PoolShare implements RunnerHome {
   // ── time limit, cancel, shutdown ──────────────────────────────────────────
 
   private expire(runner: Runner): void {
-    const { timeoutMs, maxAbandoned } = this.workload.options;
-    this.runners.delete(runner);
-    this.abandoned.add(runner);
-    this.active--;
-    const itemIds = runner.retire(new TimeLimitError(this.type, timeoutMs));
+    const { timeoutMs } = this.workload.options;
+    const itemIds = this.retire(runner, new TimeLimitError(this.type, timeoutMs));
     this.events.emit('workerRetired', {
       type: this.type,
       itemIds,
       timeoutMs,
       abandoned: this.abandoned.size,
     });
-    if (this.abandoned.size > maxAbandoned) this.workload.pause('too-many-abandoned');
+    this.pauseWhenTooManyAbandoned();
     this.pool.workersChanged();
+  }
+
+  /** Takes what it holds away from a runner, and gives its place away. @returns the ids of the items */
+  private retire(runner: Runner, reason: BackgroundWorkerError): string[] {
+    this.runners.delete(runner);
+    this.abandoned.add(runner);
+    this.active--;
+    return runner.retire(reason);
+  }
+
+  private pauseWhenTooManyAbandoned(): void {
+    const isTooMany = this.abandoned.size > this.workload.options.maxAbandoned;
+    if (isTooMany && this.pool.isOpen) this.workload.pause('too-many-abandoned');
+  }
+
+  private hasReturned(runner: Runner): void {
+    if (!this.abandoned.delete(runner)) return;
+    if (this.abandoned.size <= this.workload.options.maxAbandoned) this.workload.resume('too-many-abandoned');
   }
 
   abortJob(job: Job, reason: BackgroundWorkerError): void {
@@ -214,14 +240,11 @@ export class PoolShare implements RunnerHome {
     for (const runner of this.runners) runner.abort(reason);
   }
 
-  /** Lets go of handlers that did not return; what they held counts as failed. */
-  retireAll(reason: BackgroundWorkerError): void {
+  /** Waits for nobody any more: what handlers hold counts as failed, and workers that start or stop have failed to. */
+  letGoAll(reason: BackgroundWorkerError): void {
     for (const runner of this.runners) {
-      if (!runner.holding) continue;
-      this.runners.delete(runner);
-      this.abandoned.add(runner);
-      this.active--;
-      runner.retire(reason);
+      if (runner.holding) this.retire(runner, reason);
+      else runner.letGo(new ShutdownError('The shutdown did not wait for it any longer'));
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from './clock.js';
 import { DelayedItems } from './delayed-items.js';
 import type { Job } from './job.js';
-import type { Envelope } from './run.js';
+import type { Envelope } from './envelope.js';
 
 /** Delayed items with the one timer that brings them back when they are due. */
 export class RetrySchedule {
@@ -30,10 +30,10 @@ export class RetrySchedule {
     this.arm();
   }
 
-  /** Releases the items of `job`, or of all jobs, whenever they are due. @returns how many */
-  releaseAll(job?: Job): number {
+  /** Releases the items of `jobs`, or of all jobs, whenever they are due. @returns how many */
+  releaseAll(jobs?: ReadonlySet<Job>): number {
     const before = this.items.size;
-    this.items.take(job, this.release);
+    this.items.take(jobs, this.release);
     this.rearm();
     const count = before - this.items.size;
     if (count > 0) this.released();

@@ -1,12 +1,13 @@
-import type { Clock, Timer } from './clock.js';
-import { TimeLimitError } from './errors.js';
-import { toError } from './to-error.js';
+import type { Clock } from './clock.js';
+import { InvalidWorkerError, TimeLimitError } from './errors.js';
 import type { EventChannel } from './events.js';
+import { inTime } from './in-time.js';
 import { isThenable } from './is-thenable.js';
 import type { Job } from './job.js';
 import type { TimeSlices } from './time-slices.js';
+import { toError } from './to-error.js';
 import type { WorkerFailure } from './worker-failure.js';
-import type { Worker } from './worker.js';
+import { findModeProblem, type Worker, type WorkerMode } from './worker.js';
 import type { Workload } from './workload.js';
 
 /** The share of the pool that a runner belongs to. */
@@ -25,6 +26,8 @@ export interface RunnerHome {
 /** What all runners of a type share. */
 export interface RunnerSetting {
   readonly workload: Workload;
+  /** How the registered worker class gets its items. */
+  readonly mode: WorkerMode;
   readonly home: RunnerHome;
   readonly slices: TimeSlices;
   readonly events: EventChannel;
@@ -39,23 +42,35 @@ export interface RunnerSetting {
  * starting ─► working ⇄ parked ─► stopping ─► gone
  *                 └─► retired (past its time limit: settled by the watch, its handler runs on unheeded) ─► gone
  * ```
+ *
+ * A start and a stop may take as long as an attempt, and no longer than the pool waits; then the runner is gone without them.
  */
 export abstract class Runner {
+  /** What its worker does; `work` between two pieces as well. */
+  phase: WorkerFailure['during'] = 'start';
   /** Whether a handler holds work that has not been settled. */
   holding = false;
   /** Attempts begun; tells the watch of time limits one attempt from the next. */
   sequence = 0;
-  /** Set when the time limit took the work away: what the handler does from then on counts for nothing. */
+  /** Set when the time limit or a shutdown took the work away: what the handler does from then on counts for nothing. */
   retired = false;
   /** Since when it is parked, in milliseconds of the clock. */
   parkedSinceMs = 0;
+  /** Resolves when a start or stop that was not waited for has returned; undefined while there is none. */
+  leftBehind: Promise<void> | undefined = undefined;
+  /** Ends the wait for a start or a stop: the runner fails with the reason instead. */
+  letGo!: (reason: Error) => void;
   /** For the watch of time limits: the attempt it last saw, and for how long. */
   readonly watched = { sequence: -1, forMs: 0 };
   private dismissed = false;
   private timedSlice = -1;
   private whenWoken: (() => void) | undefined = undefined;
+  private readonly whenLetGo: Promise<never>;
 
-  constructor(protected readonly setting: RunnerSetting) {}
+  constructor(protected readonly setting: RunnerSetting) {
+    this.whenLetGo = new Promise((_, reject) => (this.letGo = reject));
+    this.whenLetGo.catch(ignore);
+  }
 
   /**
    * The life of the runner. Resolves when it is gone.
@@ -63,37 +78,24 @@ export abstract class Runner {
    * @returns what went wrong, if its worker could not be made, started or stopped
    */
   async live(create: () => Worker<never> | Promise<Worker<never>>): Promise<WorkerFailure | undefined> {
-    let during: WorkerFailure['during'] = 'start';
     try {
-      const worker = await this.startInTime(create);
+      const worker = await this.waitFor('Start of a worker', this.start(create), (late) => late.onStop?.());
+      this.phase = 'work';
       this.setting.home.runnerReady();
-      during = 'work';
       await this.work(worker);
-      during = 'stop';
-      await this.inTime('Stop of a worker', Promise.resolve(worker.onStop?.()));
+      this.phase = 'stop';
+      await this.waitFor('Stop of a worker', Promise.resolve(worker.onStop?.()), ignore);
       return undefined;
     } catch (error) {
-      if (during !== 'stop') this.breakDown(toError(error));
-      return { during, error: toError(error) };
+      if (this.phase !== 'stop') this.breakDown(toError(error));
+      return { during: this.phase, error: toError(error) };
     }
   }
 
   /** Gives up its place, and what it holds. */
   private breakDown(error: Error): void {
-    if (!this.dismissed && !this.retired) this.setting.home.runnerLeaves();
+    if (!this.dismissed) this.setting.home.runnerLeaves();
     if (this.holding) this.failHeld(error);
-  }
-
-  /** A worker that is ready only when nobody waits for it any more gives back what it took. */
-  private async startInTime(create: () => Worker<never> | Promise<Worker<never>>): Promise<Worker<never>> {
-    const starting = this.start(create);
-    try {
-      return await this.inTime('Start of a worker', starting);
-    } catch (error) {
-      if (error instanceof TimeLimitError)
-        void starting.then((late) => late.onStop?.()).catch(() => undefined);
-      throw error;
-    }
   }
 
   private async start(create: () => Worker<never> | Promise<Worker<never>>): Promise<Worker<never>> {
@@ -104,24 +106,41 @@ export abstract class Runner {
     return worker;
   }
 
-  /** Waits for `work` as long as an attempt may take. @throws TimeLimitError */
-  private async inTime<Result>(what: string, work: Promise<Result>): Promise<Result> {
-    const { workload, clock } = this.setting;
-    const { timeoutMs } = workload.options;
-    if (timeoutMs === 0) return work;
-    let timer: Timer;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = clock.setTimer(() => reject(new TimeLimitError(workload.type, timeoutMs, what)), timeoutMs);
-    });
-    try {
-      return await Promise.race([work, timeout]);
-    } finally {
-      timer!.cancel();
-    }
+  /** Looks at the worker before its first item. @throws InvalidWorkerError when it can't work */
+  private adopt(worker: Worker<never>): void {
+    const { workload, mode } = this.setting;
+    const problem = findModeProblem(worker, mode);
+    if (problem !== undefined) throw new InvalidWorkerError(workload.type, problem);
   }
 
-  /** Looks at the worker before its first item. @throws InvalidWorkerError when it can't work */
-  protected abstract adopt(worker: Worker<never>): void;
+  /**
+   * Waits for a call of the user's, as long as an attempt may take and the pool waits.
+   *
+   * @param giveBack is given what comes too late
+   * @throws TimeLimitError, or why the pool let go
+   */
+  private async waitFor<Result>(
+    what: string,
+    call: Promise<Result>,
+    giveBack: (late: Result) => unknown,
+  ): Promise<Result> {
+    const { workload, clock } = this.setting;
+    const { timeoutMs } = workload.options;
+    let hasFailed = false;
+    call.catch(() => (hasFailed = true));
+    const waitedFor = Promise.race([call, this.whenLetGo]);
+    try {
+      return await inTime(
+        clock,
+        timeoutMs,
+        waitedFor,
+        () => new TimeLimitError(workload.type, timeoutMs, what),
+      );
+    } catch (error) {
+      if (!hasFailed) this.leftBehind = call.then(giveBack).then(ignore, ignore);
+      throw error;
+    }
+  }
 
   /** Works until the runner shall end. Rejects only when something else than a handler fails. */
   protected abstract work(worker: Worker<never>): Promise<void>;
@@ -135,6 +154,7 @@ export abstract class Runner {
   /** Takes the held work away from a handler that will not be waited for. @returns the ids of its items */
   retire(error: Error): string[] {
     this.retired = true;
+    this.dismissed = true;
     this.abort(error);
     return this.failHeld(error);
   }
@@ -188,3 +208,5 @@ export abstract class Runner {
     this.setting.events.emit('progress', { type: this.setting.workload.type, itemId, progress });
   };
 }
+
+function ignore(): void {}

@@ -79,13 +79,13 @@ export class Settlement {
    * the item may have been counted or moved yet.
    */
   judge(item: TakenItem, error: Error): Verdict {
-    const { job, attempt } = item;
-    if (job.dropsFailures) return CANCELLED;
+    const { job, index, attempt } = item;
+    if (job.dropsFailureOf(index)) return CANCELLED;
     try {
       if (this.handsBack(error)) return HANDED_BACK;
       const outcome = classifyFailure(this.retry, error, attempt, this.chance());
       // Whoever was asked may have cancelled it.
-      return job.dropsFailures ? CANCELLED : outcome;
+      return job.dropsFailureOf(index) ? CANCELLED : outcome;
     } catch {
       // An error that can't be looked at is a failure like any other.
       return this.judge(item, new NonErrorThrownError(error));
@@ -138,7 +138,7 @@ export class Settlement {
   exhume(id: string): DeadItem | undefined {
     const item = this.deadLetters.remove(id);
     if (item === undefined) return undefined;
-    item.job.reopenFailed(1);
+    item.job.reopenFailed(item.letter.index);
     this.dead--;
     this.redriven++;
     return item;

@@ -1,4 +1,5 @@
 import type { Producer } from './admission.js';
+import { closeIterator } from './close-iterator.js';
 import { toError } from './to-error.js';
 import { isThenable } from './is-thenable.js';
 import type { Job, JobProducer } from './job.js';
@@ -39,12 +40,12 @@ export class StreamProducer implements Producer, JobProducer {
     if (this.stopped) return;
     this.stopped = true;
     if (this.letIn !== undefined) {
-      this.workload.stopWaitingForRoom(this);
+      this.workload.admission.leave(this);
       this.proceed();
     }
     // What is read yet of a cancelled job is dropped, so nobody has to wait for a source that does not answer.
     if (this.job.isCancelled) this.end();
-    void this.close();
+    void closeIterator(this.iterator);
   }
 
   proceed(): boolean {
@@ -88,16 +89,7 @@ export class StreamProducer implements Producer, JobProducer {
   private async waitForRoom(payload: unknown): Promise<void> {
     this.pending = payload;
     const room = new Promise<void>((resolve) => (this.letIn = resolve));
-    this.workload.waitForRoom(this);
+    this.workload.admission.join(this);
     await room;
-  }
-
-  /** A source that fails while it is told to end has ended all the same. */
-  private async close(): Promise<void> {
-    try {
-      await this.iterator.return?.();
-    } catch {
-      // The job's items are accounted for without it.
-    }
   }
 }

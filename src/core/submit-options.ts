@@ -1,3 +1,4 @@
+import { boolean, findProblems, hasMethods, refuseProblems, type Rules } from './option-rules.js';
 import type { Outcome } from './outcome.js';
 
 /**
@@ -32,4 +33,28 @@ export interface SubmitOptions {
    * hands back are not lost, and `onUnfinished` is not given them. Default false.
    */
   readonly keptBySource?: boolean;
+}
+
+const rules: Rules<SubmitOptions> = {
+  track: boolean,
+  observer: hasMethods('a JobObserver', ['itemEnded']),
+  signal: (value) => (value instanceof AbortSignal ? undefined : 'expected an AbortSignal'),
+  fromHandler: boolean,
+  keptBySource: boolean,
+};
+
+/** @throws InvalidOptionsError that names every wrong option */
+export function checkSubmitOptions(options: SubmitOptions): void {
+  // The text of what is wrong costs more than an item; most calls need none.
+  if (!isRight(options)) refuseProblems('distributeWork()', findProblems(options, rules));
+}
+
+function isRight(options: SubmitOptions): boolean {
+  if (typeof options !== 'object' || options === null) return false;
+  for (const name in options) {
+    if (!Object.hasOwn(rules, name)) return false;
+    const value = options[name as keyof SubmitOptions];
+    if (value !== undefined && rules[name as keyof SubmitOptions](value) !== undefined) return false;
+  }
+  return true;
 }

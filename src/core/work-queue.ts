@@ -1,5 +1,6 @@
 import { NOBODY, type Job } from './job.js';
-import { ENVELOPE, Envelope, Run, RUN_LENGTH, SHORTEST_RUN } from './run.js';
+import { Segment, SEGMENT_LENGTH, SHORTEST_SEGMENT } from './segment.js';
+import { ENVELOPE, Envelope } from './envelope.js';
 
 /** Where `WorkQueue.take` puts what it takes: a record that its worker uses again and again. */
 export interface TakenItem {
@@ -21,15 +22,15 @@ export interface TakenBatch {
   readonly attempts: number[];
 }
 
-/** Up to this many items of another job travel in envelopes rather than in a run of their own. */
+/** Up to this many items of another job travel in envelopes rather than in a segment of their own. */
 const FEW = 8;
 
 /** Dropped items that stay before they are looked for, at the least. */
 const MOST_DROPPED = 1_024;
 
 /**
- * The items of one worker type that wait, first in first out: a linked list of runs. Push and take cost the same
- * at any length (a ring that doubles would stall at each growth), and a run is garbage once it has been read, so
+ * The items of one worker type that wait, first in first out: a linked list of segments. Push and take cost the same
+ * at any length (a ring that doubles would stall at each growth), and a segment is garbage once it has been read, so
  * memory shrinks as the queue drains. Bounds are kept by who pushes.
  *
  * Dropping a job marks it, whatever the queue's length: its items count no more, and are passed over when their turn
@@ -40,7 +41,7 @@ export class WorkQueue {
   size = 0;
   /** Items dropped since the dropped ones were last taken out. */
   private dropped = 0;
-  private head = new Run(NOBODY, 0, 0);
+  private head = new Segment(NOBODY, 0, 0);
   private tail = this.head;
 
   /** Appends one payload, the item `index` of `job`. The indices of a job's payloads follow one another. */
@@ -50,8 +51,8 @@ export class WorkQueue {
     if (tail.job === job && !tail.isFull) {
       tail.slots[tail.filled++] = payload;
     } else if (tail.isFull) {
-      const run = this.appendRun(job, index, this.nextLength);
-      run.slots[run.filled++] = payload;
+      const segment = this.appendSegment(job, index, this.nextLength);
+      segment.slots[segment.filled++] = payload;
     } else {
       tail.put(new Envelope(payload, job, index, 0));
     }
@@ -60,8 +61,8 @@ export class WorkQueue {
   }
 
   /**
-   * Appends `payloads[from .. to)`, of which the first is the item `index` of `job`. When reading one throws, those
-   * before it have been appended.
+   * Appends `payloads[from .. to)`, of which the first is the item `index` of `job`. No reading of a payload may run code of the
+   * user's, who might come back to this queue.
    */
   pushMany(job: Job, index: number, payloads: readonly unknown[], from: number, to: number): void {
     let position = from;
@@ -70,33 +71,31 @@ export class WorkQueue {
       return;
     }
     while (position < to) {
-      let run = this.tail;
-      if (run.job !== job || run.isFull) {
-        run = this.appendRun(job, index + position - from, Math.min(RUN_LENGTH, to - position));
+      let segment = this.tail;
+      if (segment.job !== job || segment.isFull) {
+        segment = this.appendSegment(job, index + position - from, Math.min(SEGMENT_LENGTH, to - position));
       }
-      position = this.fill(run, payloads, position, to);
+      position = this.fill(segment, payloads, position, to);
     }
   }
 
-  /** @returns the position of the first payload that did not find room in `run` */
-  private fill(run: Run, payloads: readonly unknown[], from: number, to: number): number {
-    const end = Math.min(to, from + run.capacity - run.filled);
-    const { slots, filled } = run;
-    let position = from;
-    try {
-      for (; position < end; position++) slots[filled + position - from] = payloads[position];
-    } finally {
-      run.filled += position - from;
-      run.job.waiting += position - from;
-      this.size += position - from;
-    }
-    return position;
+  /** @returns the position of the first payload that did not find room in `segment` */
+  private fill(segment: Segment, payloads: readonly unknown[], from: number, to: number): number {
+    const end = Math.min(to, from + segment.capacity - segment.filled);
+    const { slots, filled } = segment;
+    for (let position = from; position < end; position++)
+      slots[filled + position - from] = payloads[position];
+    const count = end - from;
+    segment.filled += count;
+    segment.job.waiting += count;
+    this.size += count;
+    return end;
   }
 
   /** Appends an item that comes back. */
   pushEnvelope(envelope: Envelope): void {
-    const run = this.tail.isFull ? this.appendRun(NOBODY, 0, this.nextLength) : this.tail;
-    run.put(envelope);
+    const segment = this.tail.isFull ? this.appendSegment(NOBODY, 0, this.nextLength) : this.tail;
+    segment.put(envelope);
     envelope.job.waiting++;
     this.size++;
   }
@@ -105,23 +104,23 @@ export class WorkQueue {
   take(item: TakenItem): boolean {
     if (this.size === 0) return false;
     for (;;) {
-      const run = this.readableRun();
-      const place = run.taken++;
-      const slot = run.slots[place];
-      run.slots[place] = undefined;
+      const segment = this.readableSegment();
+      const place = segment.taken++;
+      const slot = segment.slots[place];
+      segment.slots[place] = undefined;
       // Comparing slots of every kind is slow, so it is done only where there is something to find.
-      if (run.envelopes !== undefined && slot === ENVELOPE) {
-        const envelope = run.takeEnvelope();
+      if (segment.envelopes !== undefined && slot === ENVELOPE) {
+        const envelope = segment.takeEnvelope();
         if (envelope.job.isDropped) continue;
         item.payload = envelope.payload;
         item.job = envelope.job;
         item.index = envelope.index;
         item.attempt = envelope.attempts + 1;
       } else {
-        if (run.job.isDropped) continue;
+        if (segment.job.isDropped) continue;
         item.payload = slot;
-        item.job = run.job;
-        item.index = run.firstIndex + place - run.envelopesTaken;
+        item.job = segment.job;
+        item.index = segment.firstIndex + place - segment.envelopesTaken;
         item.attempt = 1;
       }
       item.job.waiting--;
@@ -166,20 +165,20 @@ export class WorkQueue {
   /** Takes out the items of dropped jobs, whose mark may be removed then. */
   takeOutDropped(): void {
     this.dropped = 0;
-    let kept: Run | undefined = undefined;
-    for (let run: Run | undefined = this.head; run !== undefined; run = run.next) {
-      const isNeeded = run.takeOutDropped() || run === this.tail;
+    let kept: Segment | undefined = undefined;
+    for (let segment: Segment | undefined = this.head; segment !== undefined; segment = segment.next) {
+      const isNeeded = segment.takeOutDropped() || segment === this.tail;
       if (!isNeeded) continue;
-      if (kept === undefined) this.head = run;
-      else kept.next = run;
-      kept = run;
+      if (kept === undefined) this.head = segment;
+      else kept.next = segment;
+      kept = segment;
     }
   }
 
-  private readableRun(): Run {
+  private readableSegment(): Segment {
     while (this.head.isDrained) {
       const { next } = this.head;
-      // A run that has grown old keeps what it links to alive until the next full collection, and so on down the list.
+      // A segment that has grown old keeps what it links to alive until the next full collection, and so on down the list.
       this.head.next = undefined;
       this.head = next!;
     }
@@ -194,16 +193,16 @@ export class WorkQueue {
     this.tail.reopen(NOBODY, 0);
   }
 
-  /** Twice the last run's: one that is left half empty then never costs more than what was filled before it. */
+  /** Twice the last segment's: one that is left half empty then never costs more than what was filled before it. */
   private get nextLength(): number {
-    return Math.min(RUN_LENGTH, Math.max(SHORTEST_RUN, 2 * this.tail.capacity));
+    return Math.min(SEGMENT_LENGTH, Math.max(SHORTEST_SEGMENT, 2 * this.tail.capacity));
   }
 
-  private appendRun(job: Job, firstIndex: number, capacity: number): Run {
-    const run = new Run(job, firstIndex, capacity);
-    this.tail.next = run;
-    this.tail = run;
-    return run;
+  private appendSegment(job: Job, firstIndex: number, capacity: number): Segment {
+    const segment = new Segment(job, firstIndex, capacity);
+    this.tail.next = segment;
+    this.tail = segment;
+    return segment;
   }
 }
 

@@ -1,11 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock, Timer } from './clock.js';
-import { JobCancelledError, ShutdownError } from './errors.js';
-import type { EventChannel, ScaleReason } from './events.js';
+import { JobCancelledError, ShutdownError, UnknownWorkerTypeError } from './errors.js';
+import type { EventChannel, ScaleReason, WorkerProcessEvents } from './events.js';
 import type { Job } from './job.js';
 import { refuseProblems } from './option-rules.js';
 import type { PerformanceReport } from './performance-report.js';
 import { PoolShare, type PoolOfShares, type WorkerSource } from './pool-share.js';
+import { ScaleChanges } from './scale-changes.js';
 import { shareSlots } from './share-slots.js';
 import type { TimeSlices } from './time-slices.js';
 import type { Workload } from './workload.js';
@@ -29,7 +30,10 @@ export class WorkerPool implements PoolOfShares {
   private readonly shares: PoolShare[] = [];
   private readonly byType = new Map<string, PoolShare>();
   private readonly toWake = new Set<PoolShare>();
+  private readonly changes: ScaleChanges;
   private reviewPending = false;
+  private isReviewing = false;
+  private reviewAgain = false;
   private reviewTimer: Timer | undefined = undefined;
   private reviewPeriodMs = REVIEW_MS;
   private reviewKeepsAlive = true;
@@ -37,6 +41,8 @@ export class WorkerPool implements PoolOfShares {
   private state: 'held' | 'open' | 'closing' = 'held';
   private emptyWaiters: (() => void)[] = [];
   private readonly startedAtMs: number;
+  /** @internal Called as the pool closes: no work may come to it then. */
+  onClose: () => void = () => undefined;
 
   /** @internal */
   constructor(
@@ -47,6 +53,7 @@ export class WorkerPool implements PoolOfShares {
     private readonly slices: TimeSlices,
   ) {
     this.startedAtMs = clock.now();
+    this.changes = new ScaleChanges(events);
   }
 
   /** @internal Gives a worker type its share. */
@@ -69,9 +76,9 @@ export class WorkerPool implements PoolOfShares {
     ]);
   }
 
-  /** Workers that live, of one type or of all. */
+  /** Workers that live, of one type or of all. @throws UnknownWorkerTypeError */
   workerCount(type?: string): number {
-    if (type !== undefined) return this.byType.get(type)?.size ?? 0;
+    if (type !== undefined) return this.shareOf(type).size;
     return this.shares.reduce((sum, share) => sum + share.size, 0);
   }
 
@@ -84,31 +91,42 @@ export class WorkerPool implements PoolOfShares {
    * Starts one more worker of the type, beyond what the scaling policy wants; it ends when it has been idle, or when
    * fewer workers have been wanted for `scaleDownDelayMs`.
    *
-   * @returns false when the type or the pool is at its limit, the type is unknown, or a worker of it could not start and
-   *   the next one is not due yet
+   * @returns false when the type or the pool is at its limit, the pool is not open, or a worker of the type could not start
+   *   and the next one is not due yet
+   * @throws UnknownWorkerTypeError
    */
   addWorker(type: string): boolean {
-    const share = this.byType.get(type);
-    if (share === undefined || !this.hasRoom()) return false;
+    const share = this.shareOf(type);
+    if (!this.hasRoom()) return false;
     if (share.active >= share.workload.options.maxConcurrency) return false;
     const before = share.active;
     share.overrideTarget(Math.max(share.target, before + 1));
     share.settleWorkers();
     this.armReview();
-    return share.active > before;
+    const isAdded = share.active > before;
+    this.changes.tell();
+    return isAdded;
   }
 
   /**
    * Takes one worker of the type away as soon as it holds nothing. The scaling policy may bring one back.
    *
-   * @returns false when it has none, the type is unknown, or the pool is not open
+   * @returns false when it has none, or the pool is not open
+   * @throws UnknownWorkerTypeError
    */
   removeWorker(type: string): boolean {
-    const share = this.byType.get(type);
-    if (share === undefined || !this.isOpen || share.active === 0) return false;
+    const share = this.shareOf(type);
+    if (!this.isOpen || share.active === 0) return false;
     share.overrideTarget(share.active - 1);
     share.settleWorkers();
+    this.changes.tell();
     return true;
+  }
+
+  private shareOf(type: string): PoolShare {
+    const share = this.byType.get(type);
+    if (share === undefined) throw new UnknownWorkerTypeError(type, [...this.byType.keys()]);
+    return share;
   }
 
   /**
@@ -131,17 +149,18 @@ export class WorkerPool implements PoolOfShares {
 
   /**
    * Ends all workers: aborts the signals of running handlers and waits until they have returned; with `force`, lets
-   * go of them at once. To let work finish first, use the process's `shutdown`.
+   * go of them at once, and tells by `workerFailed` of workers that have not started or stopped. To let work finish first,
+   * use the process's `shutdown`.
    */
   async shutdown({ force = false }: { readonly force?: boolean } = {}): Promise<void> {
     this.close();
     const reason = new ShutdownError();
     for (const share of this.shares) {
-      if (force) share.retireAll(reason);
+      if (force) share.letGoAll(reason);
       else share.abortAll(reason);
     }
-    if (force) this.workersChanged();
-    else await this.whenEmpty();
+    this.workersChanged();
+    await this.whenEmpty();
     for (const share of this.shares) share.stopWatching();
   }
 
@@ -160,11 +179,13 @@ export class WorkerPool implements PoolOfShares {
   /** @internal No worker starts from now on, and each ends when it holds nothing. */
   close(): void {
     this.state = 'closing';
+    this.onClose();
     this.disarmReview();
     for (const share of this.shares) {
       share.setTarget(0, 'shutdown');
       share.settleWorkers();
     }
+    this.changes.tell();
   }
 
   /** @internal Resolves when no worker lives; abandoned handlers don't count. */
@@ -185,6 +206,10 @@ export class WorkerPool implements PoolOfShares {
   workersChanged(): void {
     if (this.workerCount() === 0) for (const resolve of this.emptyWaiters.splice(0)) resolve();
     this.reviewSoon();
+  }
+
+  targetChanged(change: WorkerProcessEvents['scaled']): void {
+    this.changes.add(change);
   }
 
   wakeSoon(share: PoolShare): void {
@@ -208,23 +233,41 @@ export class WorkerPool implements PoolOfShares {
     });
   }
 
-  /** Sets each type's target, and makes it so. */
+  /**
+   * Sets each type's target, and makes it so. A function of the user's that asks for it in the middle of it has it done
+   * once more afterwards; one that asks each time waits for the next review.
+   */
   review(): void {
-    if (this.state !== 'open') return;
+    this.reviewAgain = this.isReviewing;
+    if (this.isReviewing || !this.isOpen) return;
+    this.isReviewing = true;
+    try {
+      this.setTargets();
+      if (this.reviewAgain) this.setTargets();
+    } finally {
+      this.isReviewing = false;
+    }
+    this.changes.tell();
+  }
+
+  private setTargets(): void {
     const nowMs = this.clock.now();
     if (this.outnumbered) this.passTurns(nowMs);
-    const wanted = this.shares.map(({ scale }) => scale.wanted(nowMs));
+    // The policies that are asked may make another type known, or end the pool.
+    const shares = [...this.shares];
+    const wanted = shares.map(({ scale }) => scale.wanted(nowMs));
+    if (!this.isOpen) return;
     const slots = shareSlots(wanted, this.maxConcurrency);
     this.outnumbered = wanted.filter((workers) => workers > 0).length > this.maxConcurrency;
     let left = this.maxConcurrency - slots.reduce((sum, count) => sum + count, 0);
-    this.shares.forEach((share, index) => {
+    shares.forEach((share, index) => {
       share.endIdle(nowMs);
       // Nobody needs the slots that are left: idle workers may keep them until their idle timeout.
       const kept = share.mayIdle ? Math.min(left, Math.max(0, share.active - slots[index]!)) : 0;
       left -= kept;
       share.setTarget(slots[index]! + kept, scaleReason(share, wanted[index]!, slots[index]!));
     });
-    for (const share of this.shares) {
+    for (const share of shares) {
       share.settleWorkers();
       share.scale.watchDepth();
     }
@@ -233,9 +276,7 @@ export class WorkerPool implements PoolOfShares {
 
   /** Types that have had their turn go to the end of the line. */
   private passTurns(nowMs: number): void {
-    const served = this.shares.filter(
-      (share) => share.target > 0 && share.size > 0 && nowMs - share.servedSinceMs >= TURN_MS,
-    );
+    const served = this.shares.filter((share) => share.hasHadTurn(nowMs, TURN_MS));
     for (const share of served) {
       this.shares.splice(this.shares.indexOf(share), 1);
       this.shares.push(share);

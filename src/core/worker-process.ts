@@ -1,14 +1,9 @@
-import { ArrayProducer } from './array-producer.js';
 import type { Clock } from './clock.js';
-import { sumCounts, type WorkCounts } from './counts.js';
-import {
-  checkSelection,
-  type DeadLetter,
-  type DeadLetterQuery,
-  type DeadLetterSelection,
-} from './dead-letters.js';
-import { DuplicateWorkerTypeError, ProcessClosedError, UnknownWorkerTypeError } from './errors.js';
+import type { WorkCounts } from './counts.js';
+import type { DeadLetter, DeadLetterQuery, DeadLetterSelection } from './dead-letters.js';
+import { ProcessClosedError } from './errors.js';
 import { EventChannel, type EventName, type Listener } from './events.js';
+import { Intake } from './intake.js';
 import type { JobHome } from './job-home.js';
 import { JobRegistry } from './job-registry.js';
 import type { Job } from './job.js';
@@ -20,14 +15,14 @@ import {
 } from './options.js';
 import { OrderedEnd } from './ordered-end.js';
 import type { PerformanceReport } from './performance-report.js';
+import { SignalCancels } from './signal-cancels.js';
 import { classifySource, type ClassifiedSource, type Source } from './sources.js';
-import { StreamProducer } from './stream-producer.js';
-import type { SubmitOptions } from './submit-options.js';
+import { checkSubmitOptions, type SubmitOptions } from './submit-options.js';
 import { TimeSlices } from './time-slices.js';
-import { toError } from './to-error.js';
 import { resolveDefinition, type WorkerDefinition } from './worker-definition.js';
 import { WorkerPool } from './worker-pool.js';
 import { Workload } from './workload.js';
+import { Workloads } from './workloads.js';
 
 /**
  * Work queues with their pool, retries and dead letters, in this process's memory. Usable by itself:
@@ -47,10 +42,10 @@ export class WorkerProcess {
   readonly clock: Clock;
   protected readonly options: WorkerProcessOptions;
   protected readonly events = new EventChannel();
-  private readonly slices: TimeSlices;
-  private readonly workloads = new Map<string, Workload>();
-  private readonly streams = new Set<StreamProducer>();
+  private readonly workloads = new Workloads();
   private readonly jobs: JobRegistry;
+  private readonly intake: Intake;
+  private readonly signalCancels = new SignalCancels();
   private lastOffered: Workload | undefined = undefined;
   private deaths = 1;
   private stage: 'open' | 'draining' | 'closed' = 'open';
@@ -61,9 +56,11 @@ export class WorkerProcess {
     this.options = resolveProcessOptions(options);
     const { clock, maxConcurrency } = this.options;
     this.clock = clock;
-    this.slices = new TimeSlices(clock);
+    const slices = new TimeSlices(clock);
     this.jobs = new JobRegistry(this.events);
-    this.pool = new WorkerPool(maxConcurrency, this.events, clock, this.slices);
+    this.intake = new Intake(slices);
+    this.pool = new WorkerPool(maxConcurrency, this.events, clock, slices);
+    this.pool.onClose = () => this.poolCloses();
     if (this.options.autoStart) this.pool.open();
   }
 
@@ -73,9 +70,11 @@ export class WorkerProcess {
    * Makes a worker type known.
    *
    * @throws DuplicateWorkerTypeError, InvalidWorkerError, InvalidOptionsError
+   * @throws ProcessClosedError once the process shuts down
    */
   register<Payload>(type: string, definition: WorkerDefinition<Payload>): void {
-    if (this.workloads.has(type)) throw new DuplicateWorkerTypeError(type);
+    this.refuseWhenClosed('register()');
+    this.workloads.refuseKnown(type);
     const { source, options: input } = resolveDefinition(type, definition);
     const options = resolveTypeOptions(type, input, this.options);
     const workload = new Workload(options, this.jobs.make(this.makeHome(type)), {
@@ -85,12 +84,12 @@ export class WorkerProcess {
       nextDeathSequence: () => this.deaths++,
     });
     this.pool.register(workload, source);
-    this.workloads.set(type, workload);
+    this.workloads.add(workload);
   }
 
   /** The names of the registered worker types. */
   get types(): string[] {
-    return [...this.workloads.keys()];
+    return this.workloads.types;
   }
 
   // ── work in ───────────────────────────────────────────────────────────────
@@ -103,6 +102,7 @@ export class WorkerProcess {
    * ends its job as `source-failed`; what was read before still runs.
    *
    * @throws UnknownWorkerTypeError
+   * @throws InvalidOptionsError when an option is wrong, or the source is a promise
    * @throws ProcessClosedError once the process shuts down. Thrown on by a handler, it costs its item no attempt: the
    *   shutdown hands the item back. The message says how many items of an array had been accepted before
    * @throws QueueFullError when the queue is full and too many submissions wait already
@@ -112,19 +112,22 @@ export class WorkerProcess {
     source: Source<Payload>,
     options?: SubmitOptions,
   ): Promise<Job> {
-    const workload = this.workload(type);
-    const isTaken = this.stage === 'open' || (this.stage === 'draining' && options?.fromHandler === true);
-    if (!isTaken) throw new ProcessClosedError('distributeWork()');
-    const work = classifySource(source);
+    const workload = this.workloads.get(type);
+    if (options !== undefined) checkSubmitOptions(options);
+    const work = this.readSource(source, options);
     const fromHandler = options?.fromHandler === true && work.kind !== 'stream';
-    if (fromHandler) workload.refuseBeyondSecondBound(work.kind === 'item' ? 1 : work.payloads.length);
-    else if (this.stage === 'open') workload.refuseIfLineIsFull();
-    else throw new ProcessClosedError('distributeWork() of an iterable');
+    this.intake.refuseIfFull(workload, work, fromHandler);
     const job = this.jobs.make(workload.home, options);
     if (work.kind !== 'item' || options?.track === true) this.jobs.track(job);
-    const rest = this.submit(workload, job, work, fromHandler);
-    if (options?.signal !== undefined) cancelBy(options.signal, job);
-    if (rest !== undefined) await submitted(rest);
+    if (options?.signal?.aborted === true) {
+      this.intake.forgo(work);
+      job.cancel();
+      return job;
+    }
+    const rest = this.intake.submit(workload, job, work, fromHandler);
+    if (options?.signal !== undefined) this.signalCancels.watch(options.signal, job);
+    const refusal = rest === undefined ? undefined : await rest.ended;
+    if (refusal !== undefined) throw refusal;
     return job;
   }
 
@@ -137,7 +140,7 @@ export class WorkerProcess {
    */
   offer<Payload>(type: string, payload: Payload): boolean {
     // Most calls are for the type of the last one: comparing two texts that are the same costs less than a look-up.
-    if (this.lastOffered?.type !== type) this.lastOffered = this.workload(type);
+    if (this.lastOffered?.type !== type) this.lastOffered = this.workloads.get(type);
     const workload = this.lastOffered;
     if (this.stage !== 'open') return false;
     return workload.submit(workload.offered, payload);
@@ -157,7 +160,7 @@ export class WorkerProcess {
    * @throws ProcessClosedError when the process has been shut down
    */
   rejectItem(type: string, payload: unknown, error: Error): Job {
-    const workload = this.workload(type);
+    const workload = this.workloads.get(type);
     if (this.stage === 'closed') throw new ProcessClosedError('rejectItem()');
     const job = this.jobs.make(workload.home);
     workload.reject(job, payload, error);
@@ -165,37 +168,16 @@ export class WorkerProcess {
     return job;
   }
 
-  /** Submits what there is room for. @returns what waits for room; undefined when nothing does */
-  private submit(
-    workload: Workload,
-    job: Job,
-    work: ClassifiedSource<unknown>,
-    fromHandler: boolean,
-  ): ArrayProducer | undefined {
-    switch (work.kind) {
-      case 'item':
-        if (fromHandler) workload.admit(job, work.payload);
-        else if (!workload.submit(job, work.payload)) return new ArrayProducer(workload, job, [work.payload]);
-        job.seal();
-        return undefined;
-      case 'array':
-        return submitArray(workload, job, work.payloads, fromHandler);
-      case 'stream':
-        this.readStream(workload, job, work.iterator);
-        return undefined;
-      default:
-        return work satisfies never;
-    }
-  }
-
-  private readStream(
-    workload: Workload,
-    job: Job,
-    iterator: Iterator<unknown> | AsyncIterator<unknown>,
-  ): void {
-    const stream = new StreamProducer(workload, job, iterator, this.slices);
-    this.streams.add(stream);
-    void stream.ended.then(() => this.streams.delete(stream));
+  /** @throws ProcessClosedError when work of this kind is not taken any more */
+  private readSource<Payload>(
+    source: Source<Payload>,
+    options: SubmitOptions | undefined,
+  ): ClassifiedSource<Payload> {
+    const isTaken = this.stage === 'open' || (this.stage === 'draining' && options?.fromHandler === true);
+    if (!isTaken) throw new ProcessClosedError('distributeWork()');
+    const work = classifySource(source);
+    if (this.stage === 'open' || work.kind !== 'stream') return work;
+    throw new ProcessClosedError('distributeWork() of an iterable');
   }
 
   private makeHome(type: string): JobHome {
@@ -204,19 +186,24 @@ export class WorkerProcess {
       idPrefix: this.jobs.idPrefix,
       cancelJob: (job) => this.cancelJob(job),
       jobFinished: (job) => this.jobs.jobFinished(job),
-      retryJob: (job) => this.workload(type).retryNow(job),
+      retryJobs: (jobs) => this.workloads.retryJobs(jobs),
     };
   }
 
   private cancelJob(job: Job): void {
     job.producer?.stop();
     job.seal();
-    this.workload(job.type).dropJob(job);
+    this.workloads.get(job.type).dropJob(job);
     this.pool.abortJob(job);
   }
 
-  /** Lets workers start; to be called only when the process was made with `autoStart: false`. Calling it again does nothing. */
+  /**
+   * Lets workers start; to be called only when the process was made with `autoStart: false`. Calling it again does nothing.
+   *
+   * @throws ProcessClosedError once the process shuts down
+   */
   start(): void {
+    this.refuseWhenClosed('start()');
     this.pool.open();
   }
 
@@ -227,19 +214,21 @@ export class WorkerProcess {
     this.pool.review();
   }
 
-  /** Runs everything that awaits a retry now, of one type or of all. @returns how many items */
+  /** Runs everything that awaits a retry now, of one type or of all. @returns how many items @throws UnknownWorkerTypeError */
   retryFailedItems(type?: string): number {
-    return sum(this.selected(type), (workload) => workload.retryNow());
+    return this.workloads.retryNow(type);
   }
 
   /**
    * Resolves when nothing waits, runs or is delayed and no source is being read, for one type or for all. Items of a
    * paused type wait: it then resolves after they were resumed and done.
+   *
+   * @throws UnknownWorkerTypeError
    */
   async waitForCompletion(type?: string): Promise<void> {
     for (;;) {
-      const streams = [...this.streams].filter(({ job }) => type === undefined || job.type === type);
-      const workloads = this.selected(type).filter((workload) => !workload.isDone);
+      const workloads = this.workloads.select(type).filter((workload) => !workload.isDone);
+      const streams = this.intake.streams(type);
       if (streams.length === 0 && workloads.length === 0) return;
       await Promise.all([
         ...streams.map(({ ended }) => ended),
@@ -248,24 +237,21 @@ export class WorkerProcess {
     }
   }
 
-  /** Starts no item of the type until `resume`; running ones finish. */
+  /** Starts no item of the type until `resume`; running ones finish. @throws UnknownWorkerTypeError */
   pause(type: string): void {
-    this.workload(type).pause('requested');
+    this.workloads.get(type).pause('requested');
   }
 
-  /** Takes `pause` back. */
+  /** Takes `pause` back. @throws UnknownWorkerTypeError */
   resume(type: string): void {
-    this.workload(type).resume('requested');
+    this.workloads.get(type).resume('requested');
   }
 
   // ── dead letters ──────────────────────────────────────────────────────────
 
-  /** Dead letters of one type or of all, the oldest first. */
-  deadLetters({ type, limit = 100, after = 0 }: DeadLetterQuery = {}): DeadLetter[] {
-    return this.selected(type)
-      .flatMap((workload) => workload.deadLetters.list(after, limit))
-      .toSorted((a, b) => a.sequence - b.sequence)
-      .slice(0, limit);
+  /** Dead letters of one type or of all, the oldest first. @throws UnknownWorkerTypeError, InvalidOptionsError */
+  deadLetters(query: DeadLetterQuery = {}): DeadLetter[] {
+    return this.workloads.deadLetters(query);
   }
 
   /**
@@ -277,30 +263,29 @@ export class WorkerProcess {
    * @throws UnknownWorkerTypeError, InvalidOptionsError
    */
   redriveDeadLetters(selection: DeadLetterSelection): number {
-    checkSelection(selection);
-    const { ids, type } = selection;
-    const workloads = this.selected(type);
-    if (ids !== undefined) for (const workload of workloads) workload.refuseRejected(ids);
-    return sum(workloads, (workload) => workload.redrive(ids ?? workload.redrivable()));
+    return this.workloads.redrive(selection);
   }
 
   /** Forgets dead letters for good. @returns how many there were @throws UnknownWorkerTypeError, InvalidOptionsError */
   discardDeadLetters(selection: DeadLetterSelection): number {
-    checkSelection(selection);
-    const { ids, type } = selection;
-    return sum(this.selected(type), (workload) => workload.discard(ids ?? workload.deadLetters.ids()));
+    return this.workloads.discard(selection);
   }
 
   // ── what goes on ──────────────────────────────────────────────────────────
 
-  /** Calls `listener` at each event of the name. @returns a function that ends this */
+  /**
+   * Calls `listener` at each event of the name.
+   *
+   * @returns a function that ends this
+   * @throws InvalidOptionsError when there is no event of the name, or the listener is no function
+   */
   on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
     return this.events.on(name, listener);
   }
 
-  /** What became of the items, of one type or of all. */
+  /** What became of the items, of one type or of all. @throws UnknownWorkerTypeError */
   counts(type?: string): WorkCounts {
-    return sumCounts(this.selected(type).map((workload) => workload.counts));
+    return this.workloads.counts(type);
   }
 
   /** Items that ended since the start, completed or dead. */
@@ -327,7 +312,8 @@ export class WorkerProcess {
   /**
    * Ends the process in order: takes no more work and stops reading sources; works the queues off (with
    * `drainOnShutdown`, else lets the running items finish) for at most `shutdownTimeoutMs`; aborts what still runs;
-   * gives what is left to `onUnfinished`, and the dead letters to `onDeadLetters`. A second call returns the same promise.
+   * gives what is left to `onUnfinished`, and the dead letters to `onDeadLetters`. So it takes `shutdownTimeoutMs` +
+   * `abortGraceMs` + `handOverTimeoutMs` at the longest. A second call returns the same promise.
    */
   shutdown(): Promise<void> {
     if (this.closed === undefined) {
@@ -340,71 +326,36 @@ export class WorkerProcess {
 
   private async close(): Promise<void> {
     const { options, events, pool } = this;
-    const workloads = this.selected(undefined);
-    const end = new OrderedEnd({ options, events, pool, workloads, streams: [...this.streams] });
+    const workloads = this.workloads.select(undefined);
+    const end = new OrderedEnd({ options, events, pool, workloads, streams: this.intake.streams() });
     if (!end.drains) this.stage = 'closed';
     await end.drain();
     this.stage = 'closed';
     await end.handBackRest();
   }
 
+  /** Somebody ended the pool alone: what is submitted now, or waits for room, would wait for ever. */
+  private poolCloses(): void {
+    if (this.stage !== 'open') return;
+    this.stage = 'closed';
+    for (const stream of this.intake.streams()) stream.stop();
+    for (const workload of this.workloads.select(undefined)) workload.admission.close();
+  }
+
   // ── for feeds ─────────────────────────────────────────────────────────────
+
+  /** Runs the items of these jobs now that await a retry; the way for many jobs at once. @returns how many */
+  retryFailedItemsOf(jobs: Iterable<Job>): number {
+    return this.workloads.retryJobs(jobs);
+  }
 
   /** @throws UnknownWorkerTypeError */
   requireType(type: string): void {
-    this.workload(type);
+    this.workloads.get(type);
   }
 
   /** @throws ProcessClosedError once the process shuts down */
   protected refuseWhenClosed(operation: string): void {
     if (this.stage !== 'open') throw new ProcessClosedError(operation);
   }
-
-  /** @throws UnknownWorkerTypeError */
-  private workload(type: string): Workload {
-    const workload = this.workloads.get(type);
-    if (workload === undefined) throw new UnknownWorkerTypeError(type, this.types);
-    return workload;
-  }
-
-  private selected(type: string | undefined): Workload[] {
-    return type === undefined ? [...this.workloads.values()] : [this.workload(type)];
-  }
-}
-
-function sum(workloads: readonly Workload[], count: (workload: Workload) => number): number {
-  return workloads.reduce((total, workload) => total + count(workload), 0);
-}
-
-/** @returns what waits for room; undefined when nothing does */
-function submitArray(
-  workload: Workload,
-  job: Job,
-  payloads: readonly unknown[],
-  fromHandler: boolean,
-): ArrayProducer | undefined {
-  try {
-    const room = fromHandler ? payloads.length : workload.room;
-    if (room > 0) workload.admitMany(job, payloads, 0, Math.min(room, payloads.length));
-    if (payloads.length > room) return new ArrayProducer(workload, job, payloads.slice(room));
-    job.seal();
-  } catch (error) {
-    // An array of which an item can't be read is a source that fails.
-    job.seal(toError(error));
-  }
-  return undefined;
-}
-
-/** @throws ProcessClosedError when the process shuts down before there is room for all */
-async function submitted(rest: ArrayProducer): Promise<void> {
-  const refusal = await rest.ended;
-  if (refusal !== undefined) throw refusal;
-}
-
-/** Cancels `job` when `signal` aborts, as long as the job has not ended. */
-function cancelBy(signal: AbortSignal, job: Job): void {
-  if (signal.aborted) return job.cancel();
-  const cancel = () => job.cancel();
-  signal.addEventListener('abort', cancel, { once: true });
-  void job.completed.then(() => signal.removeEventListener('abort', cancel));
 }

@@ -22,10 +22,13 @@ export abstract class Worker<Payload = unknown> {
    */
   processBatch?(payloads: readonly Payload[], context: BatchContext): unknown;
 
-  /** Takes what is scarce (a connection, a thread) before the first item. Throwing ends the worker, as does passing `timeoutMs`; another is tried later. */
+  /**
+   * Takes what is scarce (a connection, a thread) before the first item. Throwing ends the worker, as does passing
+   * `timeoutMs`; another is tried later. A call that runs on after `timeoutMs` counts for `maxAbandoned` until it returns.
+   */
   onStart?(): void | Promise<void>;
 
-  /** Gives it back after the last item. */
+  /** Gives it back after the last item. One that runs on after `timeoutMs` is not waited for, and counts in the same way. */
   onStop?(): void | Promise<void>;
 }
 
@@ -50,4 +53,17 @@ export function workerMode(worker: Worker<never> | object): WorkerMode | { reado
     problem:
       'expected a method processItem(payload, context) or processBatch(payloads, context), got neither',
   };
+}
+
+/**
+ * What is wrong with a worker that was made for a type whose class gets its items by `mode`.
+ *
+ * @returns undefined when nothing is
+ */
+export function findModeProblem(worker: Worker<never>, mode: WorkerMode): string | undefined {
+  const found = workerMode(worker);
+  if (found === mode) return undefined;
+  if (typeof found !== 'string') return found.problem;
+  const method = mode === 'item' ? 'processItem' : 'processBatch';
+  return `expected a worker with ${method}, as the registered class has it`;
 }

@@ -1,14 +1,14 @@
-import { Admission, type Producer } from './admission.js';
+import { Admission } from './admission.js';
 import type { WorkCounts } from './counts.js';
 import { Conditions } from './conditions.js';
-import type { DeadLetterStore } from './dead-letters.js';
-import { DeadLettersFullError, QueueFullError, RejectedLetterError } from './errors.js';
+import type { DeadItem, DeadLetterStore } from './dead-letters.js';
+import { DeadLettersFullError } from './errors.js';
 import type { PauseReason, UnfinishedItem } from './events.js';
 import type { JobHome } from './job-home.js';
 import { NOBODY, type Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
 import { RetrySchedule } from './retry-schedule.js';
-import { Envelope } from './run.js';
+import { Envelope } from './envelope.js';
 import { Settlement } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
 import { WorkQueue, type TakenBatch, type TakenItem } from './work-queue.js';
@@ -32,10 +32,10 @@ export class Workload {
   running = 0;
   /** Whether no item is started. A field, as it is read for each item. */
   isPaused = false;
+  readonly admission: Admission;
   private readonly queue = new WorkQueue();
   private readonly delayed: RetrySchedule;
   private readonly settlement: Settlement;
-  private readonly admission: Admission;
   private readonly pauseReasons = new Set<PauseReason>();
   private readonly conditions = new Conditions();
   private submitted = 0;
@@ -53,10 +53,7 @@ export class Workload {
     const { clock } = setting;
     this.type = offered.type;
     this.settlement = new Settlement(this.type, options.retry, setting);
-    const { maxQueueSize, maxWaitingProducers } = options;
-    this.admission = new Admission(this, maxQueueSize, maxWaitingProducers, clock, (forMs) =>
-      this.tellStandstill(forMs),
-    );
+    this.admission = new Admission(this, options, clock, (forMs) => this.tellStandstill(forMs));
     this.delayed = new RetrySchedule(
       clock,
       (envelope) => this.queue.pushEnvelope(envelope),
@@ -127,11 +124,6 @@ export class Workload {
     return true;
   }
 
-  /** Items that may be submitted now; 0 while producers wait in line. */
-  get room(): number {
-    return this.admission.room;
-  }
-
   /** Takes an item in without asking for room; for a producer whose turn it is. */
   admit(job: Job, payload: unknown): void {
     this.queue.push(job, job.accept(1), payload);
@@ -139,53 +131,13 @@ export class Workload {
     this.arrived();
   }
 
-  /**
-   * Takes `payloads[from .. to)` in without asking for room; for a producer whose turn it is. When reading one throws,
-   * those before it have been taken.
-   */
+  /** Takes `payloads[from .. to)` in without asking for room; for a producer whose turn it is. */
   admitMany(job: Job, payloads: readonly unknown[], from: number, to: number): void {
-    const before = this.queue.size;
-    try {
-      this.queue.pushMany(job, job.accepted, payloads, from, to);
-    } finally {
-      const count = this.queue.size - before;
-      job.accept(count);
-      this.submitted += count;
-      if (count > 0) this.arrived();
-    }
-  }
-
-  /**
-   * For `count` items of a handler, which can't wait for room that only handlers make.
-   *
-   * @throws QueueFullError when twice the bound would be passed
-   */
-  refuseBeyondSecondBound(count: number): void {
-    const { maxQueueSize } = this.options;
-    if (this.held + count <= 2 * maxQueueSize) return;
-    throw new QueueFullError(
-      this.type,
-      `twice maxQueueSize (${maxQueueSize}), the bound for submissions of handlers, is reached`,
-    );
-  }
-
-  /** @throws QueueFullError when as many producers wait for room as may, so that no further submission is taken */
-  refuseIfLineIsFull(): void {
-    if (!this.admission.lineIsFull) return;
-    const { maxQueueSize, maxWaitingProducers } = this.options;
-    throw new QueueFullError(
-      this.type,
-      `maxQueueSize (${maxQueueSize}) is reached, and ${maxWaitingProducers} producers wait for room already (maxWaitingProducers); await distributeWork(), or raise one of the two`,
-    );
-  }
-
-  /** Puts `producer` in line for room; one that has been taken joins again and again. */
-  waitForRoom(producer: Producer): void {
-    this.admission.join(producer);
-  }
-
-  stopWaitingForRoom(producer: Producer): void {
-    this.admission.leave(producer);
+    const count = to - from;
+    if (count === 0) return;
+    this.queue.pushMany(job, job.accept(count), payloads, from, to);
+    this.submitted += count;
+    this.arrived();
   }
 
   private tellStandstill(forMs: number): void {
@@ -270,9 +222,11 @@ export class Workload {
     if (this.running === 0 && this.conditions.any) this.conditions.look();
   }
 
-  /** Brings the delayed items of `job`, or of all jobs, back to the queue now. @returns how many */
-  retryNow(job?: Job): number {
-    return this.delayed.releaseAll(job);
+  /** Brings the delayed items of `jobs`, or of all jobs, back to the queue now. @returns how many */
+  retryNow(jobs?: Iterable<Job>): number {
+    if (jobs === undefined) return this.delayed.releaseAll();
+    const waiting = new Set([...jobs].filter((job) => job.delayed > 0));
+    return waiting.size === 0 ? 0 : this.delayed.releaseAll(waiting);
   }
 
   // ── dead letters ──────────────────────────────────────────────────────────
@@ -281,36 +235,25 @@ export class Workload {
     return this.settlement.deadLetters;
   }
 
-  /** @throws RejectedLetterError when one of the letters never passed its check */
-  refuseRejected(ids: readonly string[]): void {
-    const rejected = ids.find((id) => this.deadLetters.get(id)?.reason === 'rejected');
-    if (rejected !== undefined) throw new RejectedLetterError(rejected);
-  }
-
-  /** The dead letters that can be redriven, the oldest first. */
-  redrivable(): string[] {
-    return this.deadLetters.ids().filter((id) => this.deadLetters.get(id)!.reason !== 'rejected');
-  }
-
   /** Puts dead letters back into the queue, with all their attempts before them. @returns how many there were */
   redrive(ids: readonly string[]): number {
     const items = ids.flatMap((id) => this.settlement.exhume(id) ?? []);
+    if (items.length === 0) return 0;
+    this.undrop(items);
     for (const { job, letter } of items) {
-      this.undrop(job);
       this.queue.pushEnvelope(new Envelope(letter.payload, job, letter.index, 0));
     }
-    if (items.length === 0) return 0;
     this.resumeWhenRoomForDead();
     this.arrived();
     return items.length;
   }
 
-  /** An item of a cancelled job runs again: what was dropped of the job must not come back with it. */
-  private undrop(job: Job): void {
-    if (!job.isDropped) return;
+  /** Items of cancelled jobs run again: what was dropped of the jobs must not come back with them. */
+  private undrop(items: readonly DeadItem[]): void {
+    if (!items.some(({ job }) => job.isDropped)) return;
     this.queue.takeOutDropped();
     this.delayed.takeOutDropped();
-    job.isDropped = false;
+    for (const { job } of items) job.isDropped = false;
   }
 
   /** Forgets dead letters for good. @returns how many there were */
@@ -364,7 +307,6 @@ export class Workload {
   startDraining(receive: (item: UnfinishedItem) => void): void {
     this.settlement.startDraining(receive);
     this.admission.close();
-    this.conditions.look();
   }
 
   /** From now on an attempt that fails hands its item to `receive` in place of a retry. */

@@ -7,7 +7,7 @@ export function makeJob(sequence = 0): Job {
     idPrefix: 'p',
     cancelJob: () => undefined,
     jobFinished: () => undefined,
-    retryJob: () => 0,
+    retryJobs: () => 0,
   };
   return new Job(home, sequence);
 }

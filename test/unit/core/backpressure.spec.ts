@@ -6,12 +6,8 @@ import type { ItemContext } from '../../../src/core/item-context.js';
 import { Admission } from '../../../src/core/admission.js';
 import type { Job } from '../../../src/core/job.js';
 import type { WorkerProcessOptionsInput } from '../../../src/core/options.js';
-import { StreamProducer } from '../../../src/core/stream-producer.js';
-import { TimeSlices } from '../../../src/core/time-slices.js';
 import { WorkerProcess } from '../../../src/core/worker-process.js';
-import type { Workload } from '../../../src/core/workload.js';
 import { deferred } from '../../support/deferred.js';
-import { makeJob } from '../../support/jobs.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
 import { ManualProcess } from '../../support/manual-process.js';
 
@@ -348,72 +344,11 @@ describe('a bounded queue', () => {
   });
 });
 
-describe('a submission with a signal', () => {
-  it('stops taking items in when it aborts, and resolves with the cancelled job', async () => {
-    const process = start({ maxQueueSize: 10 });
-    process.register('type', { processItem: () => undefined });
-    process.pause('type');
-    const abort = new AbortController();
-    const before = process.distributeWork(
-      'type',
-      Array.from({ length: 10 }, () => 'before'),
-    );
-    const submission = process.distributeWork('type', Array.from({ length: 100 }), { signal: abort.signal });
-    const behind = process.distributeWork('type', ['behind']);
-    await settle();
-    expect(process.counts()).toMatchObject({ submitted: 10 });
-    abort.abort();
-    const job = await submission;
-    expect(await job.completed).toMatchObject({ status: 'cancelled', accepted: 0, total: 0 });
-    process.resume('type');
-    await Promise.all([before, behind]);
-    await process.waitForCompletion();
-    expect(process.counts()).toMatchObject({ submitted: 11, completed: 11, cancelled: 0 });
-    await process.end();
-  });
-
-  it('cancels its job later too, and once aborted before; and forgets the signal with the job', async () => {
-    const process = start();
-    process.register('type', { processItem: () => undefined });
-    process.pause('type');
-    const abort = new AbortController();
-    const { signal } = abort;
-    const sources: unknown[] = [{ item: 1 }, [1, 2], [1, 2].values()];
-    const jobs = await Promise.all(
-      sources.map((source) => process.distributeWork('type', source, { signal })),
-    );
-    abort.abort();
-    for (const job of jobs) expect(await job.completed).toMatchObject({ status: 'cancelled' });
-    const returned: string[] = [];
-    const late = await process.distributeWork(
-      'type',
-      (function* () {
-        try {
-          yield 1;
-        } finally {
-          returned.push('closed');
-        }
-      })(),
-      { signal },
-    );
-    expect(await late.completed).toMatchObject({ status: 'cancelled' });
-    expect(returned).toEqual(['closed']);
-    process.resume('type');
-    const other = new AbortController();
-    const remove = jest.spyOn(other.signal, 'removeEventListener');
-    const job = await process.distributeWork('type', 1, { signal: other.signal });
-    await job.completed;
-    await settle();
-    expect(remove).toHaveBeenCalledTimes(1);
-    expect(process.counts()).toMatchObject({ completed: 1, cancelled: 6, waiting: 0 });
-    await process.end();
-  });
-});
-
 describe('a producer that leaves the line', () => {
   it('leaves nothing of its turn to the next one', () => {
-    const queue = { held: 5_000, waiting: 5_000, running: 0, ended: 0 };
-    const admission = new Admission(queue, 5_000, 10, new ManualClock(), () => undefined);
+    const queue = { type: 'work', held: 5_000, waiting: 5_000, running: 0, ended: 0 };
+    const bounds = { maxQueueSize: 5_000, maxWaitingProducers: 10 };
+    const admission = new Admission(queue, bounds, new ManualClock(), () => undefined);
     const shares: [string, number][] = [];
     const producer = (name: string) => ({
       proceed: (room: number) => {
@@ -438,32 +373,6 @@ describe('a producer that leaves the line', () => {
       ['third', 976],
     ]);
     admission.close();
-  });
-});
-
-describe('an array', () => {
-  it.each([
-    ['at once', 100],
-    ['while it waits for room', 2],
-  ])('of which an item can not be read %s is a source that fails', async (_, maxQueueSize) => {
-    const process = start({ maxQueueSize });
-    process.register('type', { processItem: () => undefined });
-    const payloads = [1, 2, 3, 4];
-    Object.defineProperty(payloads, 2, {
-      get: () => {
-        throw new Error('unreadable');
-      },
-    });
-    const job = await process.distributeWork('type', payloads);
-    expect(await job.completed).toMatchObject({
-      status: 'source-failed',
-      total: 2,
-      done: 2,
-      error: new Error('unreadable'),
-    });
-    expect(process.counts()).toMatchObject({ submitted: 2, completed: 2, waiting: 0 });
-    expect(process.findJob(job.id)).toBeUndefined();
-    await process.end();
   });
 });
 
@@ -505,6 +414,55 @@ describe('a handler that distributes to its own full type', () => {
     await process.end();
   });
 
+  it('is told of again when it stands still once more after it had moved', async () => {
+    const process = start({ maxQueueSize: 1 });
+    const standstills = process.heard('standstill');
+    const gates = [deferred(), deferred()];
+    process.register('type', { processItem: (place: number) => gates[place]?.promise });
+    for (const place of [0, 1]) {
+      await process.distributeWork('type', place);
+      await settle();
+      const filling = process.distributeWork('type', [2, 3, 4]);
+      await process.clock.turn(12_000);
+      expect(standstills).toHaveLength(place + 1);
+      gates[place]!.resolve();
+      await filling;
+      await process.waitForCompletion();
+    }
+    await process.end();
+  });
+
+  it('does not stand still while one item ends and the dead letter of another is redriven', async () => {
+    const process = start({ maxQueueSize: 2, maxConcurrency: 2, scalingThreshold: 1, retry: { limit: 0 } });
+    const standstills = process.heard('standstill');
+    const gates = [deferred(), deferred()];
+    process.register('type', {
+      processItem: async (place: number) => {
+        if (place < 0) throw new Error('dies');
+        await gates[place]?.promise;
+      },
+    });
+    await (
+      await process.distributeWork('type', -1)
+    ).completed;
+    await process.distributeWork('type', [0, 1]);
+    await settle();
+    const filling = process.distributeWork('type', [2, 3, 4, 5, 6]);
+    await process.clock.turn(1_000);
+    process.pause('type');
+    gates[0]!.resolve();
+    await settle();
+    process.redriveDeadLetters({ type: 'type' });
+    await process.clock.turn(4_500);
+    expect(process.counts()).toMatchObject({ completed: 1, running: 1, dead: 0 });
+    expect(standstills).toEqual([]);
+    process.resume('type');
+    gates[1]!.resolve();
+    await filling;
+    await process.waitForCompletion();
+    await process.end();
+  });
+
   it('is not let in beyond the bound while the queue moves, nor while it is only paused', async () => {
     const process = start({ maxQueueSize: 2 });
     const gates = [deferred(), deferred(), deferred()];
@@ -522,171 +480,6 @@ describe('a handler that distributes to its own full type', () => {
     expect(process.counts().waiting).toBeLessThanOrEqual(2);
     process.resume('type');
     await all;
-    await process.end();
-  });
-});
-
-describe('a source', () => {
-  it.each([
-    [
-      'throws',
-      (function* () {
-        yield 1;
-        yield 2;
-        throw new Error('source');
-      })(),
-    ],
-    [
-      'rejects',
-      (async function* () {
-        yield 1;
-        yield 2;
-        throw new Error('source');
-      })(),
-    ],
-    [
-      'throws what is no error',
-      (function* () {
-        yield 1;
-        yield 2;
-        throw null;
-      })(),
-    ],
-    [
-      'breaks the protocol',
-      {
-        [Symbol.iterator]: () => {
-          let i = 0;
-          return { next: () => (++i < 3 ? { done: false, value: i } : undefined) };
-        },
-      },
-    ],
-  ])('that %s fails its job, and what was read still runs', async (_, source: unknown) => {
-    const process = start();
-    const handled: unknown[] = [];
-    process.register('type', { processItem: (payload: unknown) => void handled.push(payload) });
-    process.pause('type');
-    const job = await process.distributeWork('type', source);
-    await settle();
-    expect(job.isFinished).toBe(false);
-    process.resume('type');
-    expect(await job.completed).toMatchObject({
-      status: 'source-failed',
-      done: 2,
-      total: 2,
-      error: expect.any(Error),
-    });
-    expect(handled).toEqual([1, 2]);
-    await process.end();
-  });
-
-  it('is told to end when its job is cancelled, once, and what it gives then is dropped', async () => {
-    const process = start({ maxQueueSize: 2 });
-    const gate = deferred();
-    process.register('type', { processItem: () => gate.promise });
-    const end = jest.fn();
-    let pulled = 0;
-    const job = await process.distributeWork(
-      'type',
-      (async function* () {
-        try {
-          for (;;) yield ++pulled;
-        } finally {
-          end();
-        }
-      })(),
-    );
-    await settle();
-    expect(pulled).toBe(4);
-    job.cancel();
-    gate.resolve();
-    expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, cancelled: 2, accepted: 3 });
-    await settle();
-    expect(end).toHaveBeenCalledTimes(1);
-    expect(pulled).toBe(4);
-    await process.end();
-  });
-
-  it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('return');
-      },
-    ],
-    ['rejects', () => Promise.reject(new Error('return'))],
-    ['never resolves', () => new Promise(() => undefined)],
-    ['is missing', undefined],
-  ])('whose return %s does no harm when its job is cancelled', async (_, end) => {
-    const process = start({ maxQueueSize: 2 });
-    const gate = deferred();
-    process.register('type', { processItem: () => gate.promise });
-    const source = {
-      [Symbol.asyncIterator]: () => ({
-        next: () => Promise.resolve({ done: false as const, value: 1 }),
-        ...(end && { return: end as () => Promise<IteratorResult<number>> }),
-      }),
-    };
-    const job = await process.distributeWork('type', source as AsyncIterable<number>);
-    await settle();
-    job.cancel();
-    gate.resolve();
-    expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, cancelled: 2 });
-    await process.waitForCompletion();
-    await process.end();
-  });
-
-  it('that never answers holds nobody up once its job is cancelled', async () => {
-    const process = start();
-    process.register('type', { processItem: () => undefined });
-    const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
-    const job: Job = await process.distributeWork('type', silent);
-    let isComplete = false;
-    const completion = process.waitForCompletion().then(() => (isComplete = true));
-    await settle();
-    expect(isComplete).toBe(false);
-    job.cancel();
-    await completion;
-    expect(await job.completed).toMatchObject({ status: 'cancelled', total: 0 });
-    await process.shutdown();
-    expect(process.clock.now()).toBe(0);
-  });
-
-  it('that is stopped in the moment in which its item was let in gives that item once', async () => {
-    const admitted: unknown[] = [];
-    const workload = {
-      submit: () => false,
-      waitForRoom: () => undefined,
-      stopWaitingForRoom: () => undefined,
-      admit: (_: unknown, payload: unknown) => admitted.push(payload),
-    } as unknown as Workload;
-    const job = makeJob();
-    const stream = new StreamProducer(workload, job, [1, 2, 3].values(), new TimeSlices(new ManualClock()));
-    expect(stream.proceed()).toBe(true);
-    stream.stop();
-    stream.stop();
-    await stream.ended;
-    expect(admitted).toEqual([1]);
-    expect(job.sealed).toBe(true);
-  });
-
-  it('is read at once, and no further than asked', async () => {
-    const process = start({ maxQueueSize: 3 });
-    process.register('type', { processItem: () => undefined });
-    process.pause('type');
-    let pulled = 0;
-    await process.distributeWork(
-      'type',
-      (function* () {
-        for (; pulled < 10; pulled++) yield pulled;
-      })(),
-    );
-    await settle();
-    expect(process.counts().waiting).toBe(3);
-    expect(pulled).toBe(3);
-    process.resume('type');
-    await process.waitForCompletion();
-    expect(process.counts().completed).toBe(10);
     await process.end();
   });
 });

@@ -16,7 +16,6 @@ import {
   type WorkerProcessOptionsInput,
 } from '../../../src/core/options.js';
 import { thresholdScaling } from '../../../src/core/scaling-policy.js';
-import { classifySource } from '../../../src/core/sources.js';
 import { toError } from '../../../src/core/to-error.js';
 import { Worker } from '../../../src/core/worker.js';
 import { resolveDefinition } from '../../../src/core/worker-definition.js';
@@ -234,7 +233,7 @@ describe('resolveDefinition', () => {
     [
       'a class of its own kind',
       { worker: class Mine {} },
-      /a class that extends Worker, got the function Mine$/,
+      /a class that extends Worker, got the class Mine$/,
     ],
     ['an instance', { worker: new Mailer() }, /a class that extends Worker, got a Mailer$/],
     ['null', { worker: null }, /a class that extends Worker, got null$/],
@@ -248,44 +247,6 @@ describe('resolveDefinition', () => {
     expect(act).toThrow(InvalidWorkerError);
     expect(act).toThrow(message);
     expect(act).toThrow(/^Worker of type "mail": /);
-  });
-});
-
-function kinds(sources: unknown[]): string[] {
-  return sources.map((source) => classifySource(source).kind);
-}
-
-describe('classifySource', () => {
-  it('takes arrays, iterables and async iterables for many items, all else for one', () => {
-    const thenable = { then: () => expect('then').toBe('not called') };
-    expect(kinds([[1], Object.freeze([]), new Proxy([1], {})])).toEqual(['array', 'array', 'array']);
-    expect(kinds([new Set(), new Map(), (function* () {})(), (async function* () {})()])).toEqual(
-      Array(4).fill('stream'),
-    );
-    expect(
-      kinds([
-        undefined,
-        null,
-        0,
-        'text',
-        Symbol('s'),
-        Buffer.from('b'),
-        new Uint8Array(2),
-        {},
-        thenable,
-        () => 0,
-      ]),
-    ).toEqual(Array(10).fill('item'));
-  });
-
-  it('reads an array behind a proxy before anything is submitted', () => {
-    const broken = new Proxy([1, 2, 3], {
-      get: (target, name) => {
-        if (name === '2') throw new Error('trap');
-        return Reflect.get(target, name) as unknown;
-      },
-    });
-    expect(() => classifySource(broken)).toThrow('trap');
   });
 });
 
@@ -341,6 +302,7 @@ describe('a value in a message', () => {
     });
     const unnamed = Object.defineProperty(() => undefined, 'name', { value: Symbol('not a text') });
     expect([describeValue(hostile), describeValue(unnamed)]).toEqual(['a function', 'a function']);
+    expect([class Mail {}, class {}].map(describeValue)).toEqual(['the class Mail', 'a class']);
   });
 
   it('shows control characters in place of sending them to the terminal', () => {

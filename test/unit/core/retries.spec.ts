@@ -6,7 +6,7 @@ import { RetryLaterError, UnrecoverableError } from '../../../src/core/errors.js
 import type { Job } from '../../../src/core/job.js';
 import { backoffMs, classifyFailure, type RetryPolicy } from '../../../src/core/retry-policy.js';
 import { RetrySchedule } from '../../../src/core/retry-schedule.js';
-import { Envelope } from '../../../src/core/run.js';
+import { Envelope } from '../../../src/core/envelope.js';
 import { makeJob } from '../../support/jobs.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
@@ -105,7 +105,7 @@ describe('DelayedItems', () => {
               owners[now.owner]!.isDropped = false;
               break;
             case 'take':
-              delayed.take(owners[now.owner], receive);
+              delayed.take(new Set([owners[now.owner]!]), receive);
               expect(got.toSorted((a, b) => a - b)).toEqual(
                 model.filter(({ owner }) => owner === owners[now.owner]).map((entry) => entry.index),
               );
@@ -206,7 +206,7 @@ describe('RetrySchedule', () => {
     retries.add(item(1, one), 20);
     retries.add(item(2, two), 30);
     retries.add(item(3, one), 40);
-    expect(retries.releaseAll(one)).toBe(2);
+    expect(retries.releaseAll(new Set([one]))).toBe(2);
     expect(released.map(({ index }) => index)).toEqual([1, 3]);
     expect(retries.size).toBe(1);
     await clock.turn(30);
@@ -231,6 +231,23 @@ describe('RetrySchedule', () => {
     }
     expect(retries.size).toBe(0);
     expect(sweeps).toBeLessThan(40);
+  });
+
+  it('keeps fewer dropped items than others, or a thousand', () => {
+    const { retries } = schedule();
+    const [stays, ...dropped] = Array.from({ length: 6 }, (_, number) => makeJob(number));
+    retries.add(item(0, stays), 10);
+    for (const owner of dropped)
+      for (let index = 0; index < 500; index++) retries.add(item(index, owner), 10);
+    const { buckets } = (retries as unknown as { items: { buckets: Map<number, unknown[]> } }).items;
+    for (const owner of dropped) {
+      owner.isDropped = true;
+      retries.drop(owner);
+      expect([...buckets.values()].flat().length - retries.size).toBeLessThanOrEqual(
+        Math.max(1_024, retries.size),
+      );
+    }
+    expect(retries.size).toBe(1);
   });
 
   it('waits on when its timer comes early', async () => {

