@@ -41,6 +41,7 @@ export { JOB_PROCESS_SETUP, JobProcess, type JobProcessSetup } from './job-proce
 export {
   MessageSubscription,
   NoItemsError,
+  SubscriptionClosedError,
   type Acknowledge,
   type Deliver,
   type MessageOptions,
@@ -58,7 +59,9 @@ export type {
   Trigger,
   TriggerCause,
 } from './feeds/cursors/cursor-source.js';
-export { CursorRun, FetchTimeLimitError, type CursorJobDefinition } from './feeds/cursors/cursor-run.js';
+export type { CursorJobDefinition } from './feeds/cursors/cursor-definition.js';
+export { CursorRun } from './feeds/cursors/cursor-run.js';
+export { CursorCallTimeLimitError, type CursorCall } from './feeds/cursors/cursor-calls.js';
 export { InvalidPageError } from './feeds/cursors/checked-page.js';
 export { DuplicateCursorJobError, UnknownCursorJobError } from './feeds/cursors/cursor-feed.js';
 export { MemoryCursorCache, type CursorCache } from './feeds/cursors/cursor-cache.js';

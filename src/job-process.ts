@@ -5,7 +5,8 @@ import { within } from './core/within.js';
 import { WorkerProcess } from './core/worker-process.js';
 import { MemoryCursorCache, type CursorCache } from './feeds/cursors/cursor-cache.js';
 import { CursorFeed } from './feeds/cursors/cursor-feed.js';
-import type { CursorJobDefinition, CursorRun } from './feeds/cursors/cursor-run.js';
+import type { CursorJobDefinition } from './feeds/cursors/cursor-definition.js';
+import type { CursorRun } from './feeds/cursors/cursor-run.js';
 import type { CursorRunResult, Trigger, TriggerCause } from './feeds/cursors/cursor-source.js';
 import {
   MessageSubscription,
@@ -15,6 +16,7 @@ import {
 import { UploadFeed } from './feeds/uploads/upload-feed.js';
 import type { UploadRun, UploadRunResult } from './feeds/uploads/upload-run.js';
 import { NoUploadStoreError, type UploadStore } from './feeds/uploads/upload-store.js';
+import { WRITE_DOWN_MS } from './feeds/write-down-time.js';
 
 declare module './core/events.js' {
   interface WorkerProcessEvents {
@@ -30,9 +32,6 @@ declare module './core/events.js' {
 /** DI token of the `JobProcessSetup`. */
 export const JOB_PROCESS_SETUP = Symbol('JOB_PROCESS_SETUP');
 
-/** What the feeds have for writing down what was done, even if the items used up all of `shutdownTimeoutMs`. */
-const WRITE_DOWN_MS = 5_000;
-
 /** What a job process is made of. */
 export interface JobProcessSetup {
   /** Options of the worker process. Default: all as by default. */
@@ -41,7 +40,7 @@ export interface JobProcessSetup {
   readonly cursorCache?: CursorCache;
   /** Where uploads are kept. Without one, `processUserUpload` rejects. */
   readonly uploadStore?: UploadStore;
-  /** Rows of an upload that are read and recorded at a time, 1 or more. Default 1,000. */
+  /** Rows of a page of an upload at the most, 1 or more. Default 1,000. */
   readonly uploadPageSize?: number;
 }
 
@@ -57,14 +56,16 @@ export class JobProcess extends WorkerProcess {
   private readonly subscriptions = new Set<{ close(): Promise<void> }>();
   private ended: Promise<void> | undefined = undefined;
 
+  /** @throws InvalidOptionsError that names every wrong option of `process` */
   constructor(@Inject(JOB_PROCESS_SETUP) setup: JobProcessSetup) {
     super(setup.process);
+    this.events.add(['cursorRunEnded', 'triggerSkipped', 'uploadEnded']);
     this.cursorCache = setup.cursorCache ?? new MemoryCursorCache();
     this.cursors = new CursorFeed(this, this.cursorCache, {
       runEnded: (result, cause) => this.events.emit('cursorRunEnded', { ...result, cause }),
       triggerSkipped: (trigger) => this.events.emit('triggerSkipped', trigger),
     });
-    const { uploadStore, uploadPageSize = 1_000 } = setup;
+    const { uploadStore, uploadPageSize } = setup;
     this.uploads =
       uploadStore &&
       new UploadFeed(this, uploadStore, uploadPageSize, {
@@ -77,7 +78,7 @@ export class JobProcess extends WorkerProcess {
    * Feeds messages to a worker type until the subscription is closed.
    *
    * @param subscribe lets the messages come: it is given the function to call with each one
-   * @throws UnknownWorkerTypeError, ProcessClosedError
+   * @throws UnknownWorkerTypeError, ProcessClosedError; what `subscribe` throws
    */
   async processQueueMessages<Message, Payload = Message>(
     type: string,
@@ -103,7 +104,7 @@ export class JobProcess extends WorkerProcess {
     return subscription;
   }
 
-  /** Makes a cursor job known. @throws DuplicateCursorJobError, UnknownWorkerTypeError */
+  /** Makes a cursor job known. @throws InvalidOptionsError, DuplicateCursorJobError, UnknownWorkerTypeError */
   registerCursorJob(definition: CursorJobDefinition): void {
     this.requireType(definition.type);
     this.cursors.register(definition);
@@ -150,8 +151,9 @@ export class JobProcess extends WorkerProcess {
 
   /**
    * Stops the feeds, then ends the process as `WorkerProcess.shutdown` does, then lets the feeds write down what was
-   * done. A source that does not answer is not waited for; a store, a cache, an `onRunCompleted` or an unsubscribing that
-   * does not is for `shutdownTimeoutMs`, or for 5 seconds after the items have ended if that is longer.
+   * done. A `fetchPage` that does not answer is not waited for, and a cursor cache for 5 seconds; a store, an
+   * `onRunCompleted` or an unsubscribing that does not is for `shutdownTimeoutMs`, or for 5 seconds after the items have
+   * ended if that is longer. A second call returns the same promise.
    */
   override shutdown(): Promise<void> {
     this.ended ??= this.endInOrder(super.shutdown());

@@ -7,14 +7,18 @@ import type { SubmitOptions } from '../core/submit-options.js';
 export interface FeedDoor {
   /** For the durations of feeds. */
   readonly clock: Clock;
+  /** Whether the process shuts down, or has. */
+  readonly isClosed: boolean;
   /** @throws UnknownWorkerTypeError */
   requireType(type: string): void;
-  /** @throws UnknownWorkerTypeError, ProcessClosedError, QueueFullError */
+  /** @throws UnknownWorkerTypeError, InvalidOptionsError, ProcessClosedError, QueueFullError */
   distributeWork(type: string, source: Source<unknown>, options?: SubmitOptions): Promise<Job>;
   /**
    * Makes an item a dead letter that failed a check before any worker saw it.
    *
-   * @throws DeadLettersFullError
+   * @throws UnknownWorkerTypeError, DeadLettersFullError, ProcessClosedError
    */
   rejectItem(type: string, payload: unknown, error: Error): Job;
+  /** Runs the items of these jobs now that await a retry. @returns how many */
+  retryFailedItemsOf(jobs: Iterable<Job>): number;
 }

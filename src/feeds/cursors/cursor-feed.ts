@@ -3,8 +3,11 @@ import { BackgroundWorkerError, ProcessClosedError } from '../../core/errors.js'
 import { promiseWithResolve } from '../../core/promise-with-resolve.js';
 import type { FeedDoor } from '../feed-door.js';
 import { untilAborted } from '../until-aborted.js';
+import { Checkpoint } from './checkpoint.js';
 import type { CursorCache } from './cursor-cache.js';
-import { CursorRun, type CursorJobDefinition } from './cursor-run.js';
+import { CursorCalls } from './cursor-calls.js';
+import { resolveCursorJob, type CursorJob, type CursorJobDefinition } from './cursor-definition.js';
+import { CursorRun } from './cursor-run.js';
 import type { CursorRunResult, Trigger, TriggerCause } from './cursor-source.js';
 
 /** No cursor job has this name. */
@@ -36,9 +39,16 @@ export interface CursorFeedListener {
   triggerSkipped(trigger: Trigger): void;
 }
 
+/** What the runs of a cursor job share. */
+interface RegisteredJob {
+  readonly job: CursorJob;
+  readonly calls: CursorCalls;
+  readonly checkpoint: Checkpoint;
+}
+
 /** The cursor jobs of an application: their triggers, and the runs under way. A job has one run at a time. */
 export class CursorFeed {
-  private readonly definitions = new Map<string, CursorJobDefinition>();
+  private readonly jobs = new Map<string, RegisteredJob>();
   private readonly runs = new Map<string, CursorRun>();
   private readonly waiting = new Map<string, Set<(trigger: Trigger) => void>>();
   /** Aborts when no trigger will start a run any more. */
@@ -51,13 +61,15 @@ export class CursorFeed {
   ) {}
 
   get names(): string[] {
-    return [...this.definitions.keys()];
+    return [...this.jobs.keys()];
   }
 
-  /** @throws DuplicateCursorJobError */
+  /** @throws InvalidOptionsError, DuplicateCursorJobError */
   register(definition: CursorJobDefinition): void {
-    if (this.definitions.has(definition.name)) throw new DuplicateCursorJobError(definition.name);
-    this.definitions.set(definition.name, definition);
+    const job = resolveCursorJob(definition);
+    if (this.jobs.has(job.name)) throw new DuplicateCursorJobError(job.name);
+    const calls = new CursorCalls(job, this.door.clock);
+    this.jobs.set(job.name, { job, calls, checkpoint: new Checkpoint(job.name, this.cache, calls) });
   }
 
   /**
@@ -67,14 +79,14 @@ export class CursorFeed {
    * @throws UnknownCursorJobError
    */
   trigger(name: string, cause: TriggerCause): CursorRun {
-    const definition = this.definition(name);
+    const { job, calls, checkpoint } = this.registered(name);
     const trigger: Trigger = { name, cause };
     const running = this.runs.get(name);
     if (running !== undefined) {
       this.listener.triggerSkipped(trigger);
       return running;
     }
-    const run = new CursorRun(definition, this.door, this.cache);
+    const run = new CursorRun(job, this.door, calls, checkpoint);
     this.runs.set(name, run);
     void this.forgetWhenEnded(run, cause);
     this.tellWaiting(trigger);
@@ -87,7 +99,7 @@ export class CursorFeed {
    * @throws UnknownCursorJobError, ProcessClosedError; rejects with the signal's reason when it aborts first
    */
   async waitForTrigger(name: string, signal?: AbortSignal): Promise<Trigger> {
-    this.definition(name);
+    this.registered(name);
     const { promise, resolve } = promiseWithResolve<Trigger>();
     const waiting = this.waiting.get(name) ?? new Set();
     this.waiting.set(name, waiting.add(resolve));
@@ -122,9 +134,9 @@ export class CursorFeed {
     for (const give of waiting ?? []) give(trigger);
   }
 
-  private definition(name: string): CursorJobDefinition {
-    const definition = this.definitions.get(name);
-    if (definition === undefined) throw new UnknownCursorJobError(name, this.names);
-    return definition;
+  private registered(name: string): RegisteredJob {
+    const registered = this.jobs.get(name);
+    if (registered === undefined) throw new UnknownCursorJobError(name, this.names);
+    return registered;
   }
 }

@@ -1,44 +1,10 @@
-import { describe } from '../../core/describe.js';
-import { BackgroundWorkerError } from '../../core/errors.js';
 import type { FeedDoor } from '../feed-door.js';
 import { PagedRun, type PageEnd } from '../paged-run.js';
 import { checkedPage, type CheckedPage } from './checked-page.js';
-import type { CursorCache } from './cursor-cache.js';
-import type { CursorRunProgress, CursorRunResult, CursorRunStatus, CursorSource } from './cursor-source.js';
-import { timeLimited } from './time-limited.js';
-
-/** A cursor job. */
-export interface CursorJobDefinition {
-  /** Its name, and the key of its checkpoint. */
-  readonly name: string;
-  /** The worker type that the items go to. */
-  readonly type: string;
-  /** Items of a page at the most, 1 or more. */
-  readonly pageSize: number;
-  /** Milliseconds that the source may take for a page; 0: any time. Default 60,000. */
-  readonly fetchTimeoutMs?: number;
-  readonly source: CursorSource;
-}
-
-const FETCH_TIMEOUT_MS = 60_000;
-
-/**
- * A source took longer than `fetchTimeoutMs` for a page. The run fails, and the checkpoint is kept; the reason of the
- * signal that `fetchPage` was given.
- */
-export class FetchTimeLimitError extends BackgroundWorkerError {
-  readonly code = 'FETCH_TIME_LIMIT';
-
-  constructor(
-    readonly jobName: string,
-    /** Milliseconds that a page may take. */
-    readonly fetchTimeoutMs: number,
-  ) {
-    super(
-      `Cursor job ${describe(jobName)}: fetchPage passed its time limit, fetchTimeoutMs (${fetchTimeoutMs})`,
-    );
-  }
-}
+import type { Checkpoint } from './checkpoint.js';
+import type { CursorCalls } from './cursor-calls.js';
+import type { CursorJob } from './cursor-definition.js';
+import type { CursorRunProgress, CursorRunResult, CursorRunStatus } from './cursor-source.js';
 
 /**
  * One reading of a source, from its checkpoint to its end. The next page is fetched while this one is worked on; the
@@ -52,9 +18,10 @@ export class CursorRun extends PagedRun<CheckedPage, CursorRunResult> {
   private next: unknown = undefined;
 
   constructor(
-    private readonly definition: CursorJobDefinition,
+    private readonly definition: CursorJob,
     door: FeedDoor,
-    private readonly cache: CursorCache,
+    private readonly calls: CursorCalls,
+    private readonly checkpoint: Checkpoint,
   ) {
     super(door, definition.type);
   }
@@ -75,7 +42,7 @@ export class CursorRun extends PagedRun<CheckedPage, CursorRunResult> {
   }
 
   protected async readFirst(): Promise<CheckedPage> {
-    return this.fetch(await this.cache.load(this.name));
+    return this.fetch(await this.checkpoint.load(this.stopSignal));
   }
 
   protected readAfter({ next, isLast }: CheckedPage): Promise<CheckedPage> | undefined {
@@ -86,14 +53,14 @@ export class CursorRun extends PagedRun<CheckedPage, CursorRunResult> {
     if (end !== 'ended') return;
     this.pages++;
     this.next = next;
-    if (!isLast) await this.moveCheckpoint();
+    if (!isLast) await this.checkpoint.move(next, this.stopSignal);
   }
 
   protected async conclude(end: PageEnd): Promise<CursorRunResult> {
     if (end !== 'ended') return this.result(end);
     const result = this.result('completed');
-    await this.definition.source.onRunCompleted?.(result);
-    await this.moveCheckpoint();
+    await this.tellEnd(result);
+    await this.checkpoint.move(this.next, this.stopSignal);
     return result;
   }
 
@@ -101,19 +68,19 @@ export class CursorRun extends PagedRun<CheckedPage, CursorRunResult> {
     return Object.freeze({ name: this.name, status, ...this.progress(), error });
   }
 
-  private async moveCheckpoint(): Promise<void> {
-    if (this.next === undefined) await this.cache.clear(this.name);
-    else await this.cache.save(this.name, this.next);
+  private async fetch(cursor: unknown): Promise<CheckedPage> {
+    const { name, source, pageSize } = this.definition;
+    const page = await this.calls.make<unknown>(
+      { call: 'fetchPage', stop: this.stopSignal, stoppedMs: 0 },
+      (signal) => source.fetchPage(cursor, pageSize, signal),
+    );
+    return checkedPage(name, cursor, page);
   }
 
-  private async fetch(cursor: unknown): Promise<CheckedPage> {
-    const { name, source, pageSize, fetchTimeoutMs = FETCH_TIMEOUT_MS } = this.definition;
-    const page = await timeLimited<unknown>((signal) => source.fetchPage(cursor, pageSize, signal), {
-      clock: this.door.clock,
-      limitMs: fetchTimeoutMs,
-      limitError: () => new FetchTimeLimitError(name, fetchTimeoutMs),
-      stop: this.stopSignal,
-    });
-    return checkedPage(name, cursor, page);
+  /** Work like that of a handler: a stop lets it go on, and a shutdown waits for it as for those. */
+  private async tellEnd(result: CursorRunResult): Promise<void> {
+    await this.calls.make({ call: 'onRunCompleted', stop: this.stopSignal, stoppedMs: Infinity }, (signal) =>
+      this.definition.source.onRunCompleted?.(result, signal),
+    );
   }
 }

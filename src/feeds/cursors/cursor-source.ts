@@ -23,9 +23,9 @@ export interface CursorSource<Payload = unknown, Cursor = unknown> {
   /**
    * The page that follows `cursor`; the first one when it is undefined.
    *
-   * @param limit items that the page should have at the most
-   * @param signal aborts when the run is cancelled, the process shuts down, or the page takes longer than
-   *   `fetchTimeoutMs`. The run does not wait for an answer then: what comes later is ignored
+   * @param limit items of the page at the most: the `pageSize` of the cursor job
+   * @param signal aborts when the run is cancelled, the process shuts down, or the call takes longer than
+   *   `callTimeoutMs`. The run does not wait for an answer then: what comes later is ignored
    */
   fetchPage(cursor: Cursor | undefined, limit: number, signal: AbortSignal): Promise<Page<Payload, Cursor>>;
 
@@ -33,8 +33,11 @@ export interface CursorSource<Payload = unknown, Cursor = unknown> {
    * Called when a run has read the source to its end (or to a page that `isLast`) and every item of it has ended, even if
    * it found none. The checkpoint moves past the last page after this has resolved: when this rejects, or the process
    * ends before, the next run repeats the last page and calls it again. So it had better be fit to be called twice.
+   *
+   * @param signal aborts when the call takes longer than `callTimeoutMs`; the run has failed then. A stop of the run lets
+   *   it go on
    */
-  onRunCompleted?(result: CursorRunResult): void | Promise<void>;
+  onRunCompleted?(result: CursorRunResult, signal: AbortSignal): void | Promise<void>;
 }
 
 /** Why a run was started. */
@@ -52,8 +55,8 @@ export type CursorRunStatus =
   /** The source was read to its end (or to a page that `isLast`), and `onRunCompleted` has resolved. */
   | 'completed'
   /**
-   * The source threw, contradicted itself or passed `fetchTimeoutMs`, or the checkpoint could not be read or written. The
-   * checkpoint stands before the first page that was not recorded.
+   * The source threw, contradicted itself or passed `callTimeoutMs`, or the checkpoint could not be read or written in
+   * time. The checkpoint stands before the first page that was not recorded.
    */
   | 'failed'
   /** It was cancelled before its end. The checkpoint stands before the page that was cut short. */

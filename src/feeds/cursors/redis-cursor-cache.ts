@@ -1,3 +1,5 @@
+import { systemClock } from '../../core/clock.js';
+import { within } from '../../core/within.js';
 import type { CursorCache } from './cursor-cache.js';
 
 /** The calls of an ioredis client that the cache makes. */
@@ -46,6 +48,9 @@ export class RedisCursorCache implements CursorCache {
   }
 }
 
+/** How long a server may take for what is under way when the connection is closed, in milliseconds. */
+const QUIT_TIMEOUT_MS = 2_000;
+
 /** How long a server that is gone may keep the process, in milliseconds. */
 const DISCONNECT_TIMEOUT_MS = 200;
 
@@ -82,9 +87,12 @@ export async function connectRedisCursorCache(
     });
   }
   return new RedisCursorCache(redis, options, async () => {
-    // While Redis is down, `quit` would wait for it to come back.
-    if (redis.status === 'ready') await redis.quit();
-    else redis.disconnect();
+    try {
+      // While Redis is down, `quit` would wait for it to come back; while it does not answer, for ever.
+      if (redis.status === 'ready') await within(systemClock, QUIT_TIMEOUT_MS, redis.quit());
+    } finally {
+      redis.disconnect();
+    }
   });
 }
 

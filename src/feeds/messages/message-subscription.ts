@@ -1,9 +1,11 @@
 import type { Job } from '../../core/job.js';
-import { ProcessClosedError, UnrecoverableError } from '../../core/errors.js';
+import { describe } from '../../core/describe.js';
+import { BackgroundWorkerError, ProcessClosedError, UnrecoverableError } from '../../core/errors.js';
 import { toError } from '../../core/to-error.js';
 import { errorText } from '../../core/error-text.js';
 import type { FeedDoor } from '../feed-door.js';
 import { INSPECT, inspection, type Inspect } from '../../core/inspection.js';
+import { GatheredRetries } from './gathered-retries.js';
 
 /**
  * When a message counts as taken: as soon as its items are in the queue, or when each of them has ended. On the memory
@@ -20,6 +22,11 @@ export interface MessageReceipt {
   readonly done: number | undefined;
   /** Items that became dead letters; undefined when the receipt was given before they ended. */
   readonly failed: number | undefined;
+  /**
+   * Items that were cancelled, by `cancel` of their job: they were not worked on to their end, and nobody will. Undefined
+   * when the receipt was given before they ended.
+   */
+  readonly cancelled: number | undefined;
   /** Why the message was refused; undefined when it was not. It is kept as a dead letter then. */
   readonly rejected: string | undefined;
 }
@@ -55,17 +62,38 @@ export class NoItemsError extends UnrecoverableError {
   }
 }
 
+/** The subscription was closed, by itself: the worker process goes on. */
+export class SubscriptionClosedError extends BackgroundWorkerError {
+  readonly code = 'SUBSCRIPTION_CLOSED';
+
+  constructor(
+    /** The worker type that the items would have gone to. */
+    readonly type: string,
+  ) {
+    super(`Message for ${describe(type)}: the subscription is closed and takes no more messages`);
+  }
+}
+
 /** What a message became: the job of its items, or a dead letter. */
 type Taken =
-  | { readonly kind: 'queued'; readonly job: Job }
+  | {
+      readonly kind: 'queued';
+      readonly job: Job;
+      /** Items of the message; a job that was cancelled meanwhile has not taken all of them in. */
+      readonly items: number;
+    }
   | { readonly kind: 'refused'; readonly receipt: MessageReceipt };
 
 /** A stream of messages whose items go to one worker type, as long as it is open. */
 export class MessageSubscription<Message, Payload> {
   private opened: Promise<Unsubscribe | undefined> = Promise.resolve(undefined);
   private closing: Promise<void> | undefined = undefined;
-  /** The messages that were taken and are not settled, acknowledged or not: by what they end as, what they became. */
-  private readonly unsettled = new Map<Promise<MessageReceipt>, Promise<Taken>>();
+  /** What the messages end as that were taken and are not settled, acknowledged or not. */
+  private readonly unsettled = new Set<Promise<MessageReceipt>>();
+  /** The jobs of those that are in the queue. */
+  private readonly jobs = new Set<Job>();
+  /** Set once what awaits a retry is to be run at once. */
+  private retries: GatheredRetries | undefined = undefined;
 
   constructor(
     private readonly door: FeedDoor,
@@ -78,8 +106,10 @@ export class MessageSubscription<Message, Payload> {
   /**
    * Takes one message in. When it rejects, the sender is to keep the message.
    *
-   * @throws ProcessClosedError when the subscription is closed, or the process shuts down before the message is taken (with
-   *   `acknowledge: 'settled'`, before it is settled)
+   * @param toItems in place of that of the options
+   * @throws SubscriptionClosedError when the subscription is closed
+   * @throws ProcessClosedError when the process shuts down before the message is taken (with `acknowledge: 'settled'`,
+   *   before it is settled)
    * @throws QueueFullError when too many submissions wait for room already
    * @throws DeadLettersFullError when `toItems` refuses the message and as many dead letters are kept as may be
    */
@@ -89,10 +119,10 @@ export class MessageSubscription<Message, Payload> {
   ): Promise<MessageReceipt> {
     const taking = this.take(message, toItems);
     const settled = this.settle(taking);
-    this.unsettled.set(settled, taking);
+    this.unsettled.add(settled);
     const forget = () => void this.unsettled.delete(settled);
     settled.then(forget, forget);
-    return this.acknowledge === 'settled' ? settled : stored(taking);
+    return this.acknowledge === 'settled' ? settled : stored(taking, settled);
   }
 
   /** Lets messages come. @throws what `subscribe` throws; the subscription is closed then */
@@ -138,48 +168,67 @@ export class MessageSubscription<Message, Payload> {
       const unsubscribe = await this.opened;
       await unsubscribe?.();
     } finally {
-      // Also of those that are not in the queue yet, as a part of them may have failed already.
-      for (const taking of this.unsettled.values()) taking.then(retryNow, () => undefined);
-      await Promise.allSettled(this.unsettled.keys());
+      this.retries = new GatheredRetries(this.door);
+      this.door.retryFailedItemsOf(this.jobs);
+      await Promise.allSettled(this.unsettled);
       this.onClosed();
     }
   }
 
   private async take(message: Message, toItems: ToItems<Message, Payload> | undefined): Promise<Taken> {
-    if (this.closing !== undefined) throw new ProcessClosedError(`Message for ${this.type}`);
+    this.refuseWhenClosed();
     let payloads: readonly Payload[];
     try {
       payloads = await itemsOf(message, toItems);
     } catch (error) {
       return { kind: 'refused', receipt: this.reject(message, toError(error)) };
     }
-    return { kind: 'queued', job: await this.door.distributeWork(this.type, payloads) };
+    const job = await this.door.distributeWork(this.type, payloads);
+    return { kind: 'queued', job, items: payloads.length };
+  }
+
+  private refuseWhenClosed(): void {
+    if (this.closing === undefined) return;
+    throw this.door.isClosed
+      ? new ProcessClosedError(`Message for ${this.type}`)
+      : new SubscriptionClosedError(this.type);
   }
 
   private reject(message: Message, error: Error): MessageReceipt {
     const job = this.door.rejectItem(this.type, message, error);
-    return { jobId: job.id, items: 1, done: 0, failed: 1, rejected: errorText(error) };
+    return { jobId: job.id, items: 1, done: 0, failed: 1, cancelled: 0, rejected: errorText(error) };
   }
 
   private async settle(taking: Promise<Taken>): Promise<MessageReceipt> {
     const taken = await taking;
     if (taken.kind === 'refused') return taken.receipt;
-    const { id, completed } = taken.job;
-    const { total, done, failed, handedBack } = await completed;
+    const { job, items } = taken;
+    this.jobs.add(job);
+    // A part of it may have failed before all of it was in the queue.
+    this.retries?.add(job);
+    const { done, failed, handedBack } = await job.completed;
+    this.jobs.delete(job);
     if (handedBack > 0) throw new ProcessClosedError(`Message for ${this.type}`);
-    return { jobId: id, items: total, done, failed, rejected: undefined };
+    // Unlike what is handed back, it is not to come again: a sender that kept the message would undo the cancel. So the
+    // message counts as taken, and the receipt says what it came to.
+    return { jobId: job.id, items, done, failed, cancelled: items - done - failed, rejected: undefined };
   }
 }
 
-function retryNow(taken: Taken): void {
-  if (taken.kind === 'queued') taken.job.retryFailedItems();
-}
-
-async function stored(taking: Promise<Taken>): Promise<MessageReceipt> {
+async function stored(taking: Promise<Taken>, settled: Promise<MessageReceipt>): Promise<MessageReceipt> {
   const taken = await taking;
   if (taken.kind === 'refused') return taken.receipt;
-  const { id, accepted } = taken.job;
-  return { jobId: id, items: accepted, done: undefined, failed: undefined, rejected: undefined };
+  const { job, items } = taken;
+  // Not all of it need be in the queue, and what is will not be worked on: that is all over, or about to be.
+  if (job.isCancelled) return settled;
+  return {
+    jobId: job.id,
+    items,
+    done: undefined,
+    failed: undefined,
+    cancelled: undefined,
+    rejected: undefined,
+  };
 }
 
 async function itemsOf<Message, Payload>(

@@ -11,6 +11,8 @@ export interface UploadFeedListener {
   writeFailed(error: Error): void;
 }
 
+const PAGE_SIZE = 1_000;
+
 const READY: ReadonlySet<UploadStatus> = new Set<UploadStatus>([
   'received',
   'processing',
@@ -29,7 +31,7 @@ export class UploadFeed {
   constructor(
     private readonly door: FeedDoor,
     private readonly store: UploadStore,
-    private readonly pageSize: number,
+    private readonly pageSize = PAGE_SIZE,
     private readonly listener: UploadFeedListener,
   ) {}
 

@@ -58,6 +58,7 @@ export interface UploadStore {
    * Writes the rows of a new upload as they come. When `rows` throws, nothing of the upload is ever worked on.
    *
    * @returns the upload, `received`
+   * @throws what `rows` throws
    */
   receive(
     upload: { name: string; type: string },
@@ -65,7 +66,7 @@ export interface UploadStore {
   ): Promise<Upload>;
   /** The upload; undefined when there is none of this id. */
   find(id: string): Promise<Upload | undefined>;
-  /** The next rows in the order of their numbers that have not ended, after row number `after`. */
+  /** The next rows in the order of their numbers that have not ended, after row number `after`: `limit` at the most. */
   readPage(id: string, after: number, limit: number): Promise<readonly UploadRow[]>;
   /**
    * Writes back what became of rows, all of them or none, and counts it. A row that failed becomes done when that comes

@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import {
   JobProcess,
   RetryLaterError,
+  type Acknowledge,
   type Deliver,
   type MessageReceipt,
   type Unsubscribe,
@@ -15,9 +16,12 @@ let worked: unknown[];
 let held: Deferred | undefined;
 /** Hold the worker at single items. */
 let gates: Map<unknown, Deferred>;
+/** The ids of the jobs of what was worked on. */
+let ids: string[];
 
 beforeEach(() => {
   worked = [];
+  ids = [];
   held = undefined;
   gates = new Map();
   jobs = start();
@@ -30,8 +34,9 @@ afterEach(async () => {
 function start(process: ConstructorParameters<typeof JobProcess>[0]['process'] = {}): JobProcess {
   const made = new JobProcess({ process: { maxConcurrency: 1, shutdownTimeoutMs: 5_000, ...process } });
   made.register('mail', {
-    processItem: async (item: unknown, { attempt }) => {
+    processItem: async (item: unknown, { attempt, jobId }) => {
       worked.push(item);
+      ids.push(jobId);
       await held?.promise;
       await gates.get(item)?.promise;
       if (item === 'later' && attempt === 1) throw new RetryLaterError(3_600_000);
@@ -66,6 +71,24 @@ function checked(message: string): string | undefined {
   return message === 'nothing' ? undefined : message;
 }
 
+/** Delivers a message of five items, of which the first is done and the second runs, and cancels its job. */
+async function cancelled(acknowledge: Acknowledge): Promise<MessageReceipt> {
+  await jobs.shutdown();
+  jobs = start({ maxQueueSize: 2 });
+  gates.set('b', deferred());
+  const broker = new Broker();
+  await jobs.processQueueMessages<string, string>('mail', broker.subscribe, {
+    acknowledge,
+    toItems: (message) => message.split(','),
+  });
+  const receipt = broker.deliver('a,b,c,d,e');
+  await settle();
+  expect(worked).toEqual(['a', 'b']);
+  jobs.findJob(ids[0]!)!.cancel();
+  gates.get('b')!.resolve();
+  return receipt;
+}
+
 describe('a subscription', () => {
   test('makes each message an item, and tells what became of it', async () => {
     const broker = new Broker();
@@ -75,6 +98,7 @@ describe('a subscription', () => {
       items: 1,
       done: 1,
       failed: 0,
+      cancelled: 0,
       rejected: undefined,
     });
     expect(worked).toEqual(['a']);
@@ -171,6 +195,22 @@ describe('a subscription', () => {
     expect(await broker.deliver('a')).toMatchObject({ items: 1, done: undefined, failed: undefined });
   });
 
+  describe('of a message whose job is cancelled', () => {
+    test.each(['settled', 'stored'] as const)(
+      'tells the sender so, also of items that were still to be taken in (%s)',
+      async (acknowledge) => {
+        expect(await cancelled(acknowledge)).toMatchObject({
+          items: 5,
+          done: 2,
+          failed: 0,
+          cancelled: 3,
+          rejected: undefined,
+        });
+        expect(worked).toEqual(['a', 'b']);
+      },
+    );
+  });
+
   test('needs a worker type that exists', async () => {
     const broker = new Broker();
     const opening = jobs.processQueueMessages('male', broker.subscribe);
@@ -190,12 +230,21 @@ describe('a subscription', () => {
     opening.catch(() => (opened = true));
     await settle();
     expect(opened).toBe(false);
-    await expect(deliver('late')).rejects.toMatchObject({ code: 'PROCESS_CLOSED' });
+    await expect(deliver('late')).rejects.toMatchObject({ code: 'SUBSCRIPTION_CLOSED' });
     held.resolve();
     await expect(opening).rejects.toThrow('no broker');
     expect(worked).toEqual(['early']);
   });
 });
+
+/** Resolves when so many items have failed that they are tried again later. */
+async function retries(count: number): Promise<void> {
+  const reached = deferred();
+  let left = count;
+  const stop = jobs.on('retry', () => --left === 0 && reached.resolve());
+  await reached.promise;
+  stop();
+}
 
 describe('close', () => {
   test('unsubscribes, settles what was taken, and refuses what comes later', async () => {
@@ -208,7 +257,11 @@ describe('close', () => {
     for (const closing of closings) void closing.then(() => closed++);
     await settle();
     expect(broker.unsubscribe).toHaveBeenCalledTimes(1);
-    await expect(broker.deliver('c')).rejects.toMatchObject({ code: 'PROCESS_CLOSED' });
+    await expect(broker.deliver('c')).rejects.toMatchObject({
+      code: 'SUBSCRIPTION_CLOSED',
+      type: 'mail',
+      message: 'Message for "mail": the subscription is closed and takes no more messages',
+    });
     expect(closed).toBe(0);
     held.resolve();
     await Promise.all(closings);
@@ -247,6 +300,36 @@ describe('close', () => {
       expect(await taken[1]).toMatchObject({ done: 1 });
     },
   );
+
+  test('looks once at what is delayed, however many messages are under way, and once at those taken in later', async () => {
+    const later = deferred();
+    const broker = new Broker();
+    const subscription = await jobs.processQueueMessages<string, string>('mail', broker.subscribe, {
+      toItems: async (message) => {
+        if (message === 'slow') await later.promise;
+        return 'later';
+      },
+    });
+    const retry = jobs.retryFailedItemsOf.bind(jobs);
+    const retried: number[] = [];
+    jobs.retryFailedItemsOf = (of) => {
+      retried.push([...of].length);
+      return retry(of);
+    };
+    let delayed = retries(100);
+    const taken = Array.from({ length: 100 }, () => broker.deliver('a'));
+    await delayed;
+    const slow = Array.from({ length: 50 }, () => broker.deliver('slow'));
+    const closing = subscription.close();
+    await Promise.all(taken);
+    delayed = retries(50);
+    later.resolve();
+    await delayed;
+    expect(retried).toEqual([100, 50]);
+    expect(jobs.retryFailedItems('mail')).toBe(50);
+    await closing;
+    expect((await Promise.all(slow)).filter(({ done }) => done === 1)).toHaveLength(50);
+  });
 
   test('waits for messages that were acknowledged before they were settled', async () => {
     held = deferred();
@@ -346,6 +429,7 @@ describe('a shutdown of the process', () => {
     await closed;
     expect(await taken).toMatchObject({ done: 1 });
     expect(broker.unsubscribe).toHaveBeenCalledTimes(1);
+    await expect(broker.deliver('c')).rejects.toThrow('the worker process is shutting down');
 
     const late = new Broker();
     await expect(jobs.processQueueMessages('mail', late.subscribe)).rejects.toMatchObject({

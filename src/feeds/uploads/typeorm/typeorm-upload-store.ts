@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
+import { errorText } from '../../../core/error-text.js';
+import { toError } from '../../../core/to-error.js';
 import type { RowOutcome, Upload, UploadRow, UploadStore } from '../upload-store.js';
 import { WorkerUpload } from './worker-upload.entity.js';
 
@@ -16,6 +18,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export class TypeOrmUploadStore implements UploadStore {
   constructor(private readonly dataSource: DataSource) {}
 
+  /** @throws what `rows` throws; an AggregateError of that and another when what came in could not be cleared away */
   async receive(
     { name, type }: { name: string; type: string },
     rows: AsyncIterable<unknown> | Iterable<unknown>,
@@ -29,7 +32,7 @@ export class TypeOrmUploadStore implements UploadStore {
       await this.uploads.update(id, { status: 'received', rows: count });
       return await this.get(id);
     } catch (error) {
-      await this.abort(id);
+      await this.abortAfter(error, id);
       throw error;
     }
   }
@@ -132,6 +135,17 @@ export class TypeOrmUploadStore implements UploadStore {
     }
     if (waiting.length > 0) await write();
     return count;
+  }
+
+  /** What broke the upload is what its sender has to hear of, also when the rest could not be cleared away. */
+  private async abortAfter(reason: unknown, id: string): Promise<void> {
+    const abortError = await this.abort(id).then(() => undefined, toError);
+    if (abortError === undefined) return;
+    throw new AggregateError(
+      [reason, abortError],
+      `${errorText(toError(reason))}; what came in of upload ${id} could not be cleared away: ${errorText(abortError)}`,
+      { cause: reason },
+    );
   }
 
   /** What came in of a broken upload is of no use to anybody. */
