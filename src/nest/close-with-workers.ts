@@ -1,5 +1,5 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { endBy, exitAtNext } from './ending-signals.js';
+import { endProcessAfter } from './process-end.js';
 import { WorkerLifecycle } from './worker-lifecycle.js';
 
 /**
@@ -11,6 +11,7 @@ import { WorkerLifecycle } from './worker-lifecycle.js';
  *
  * The process ends by the signal. As the first one of a container, which no signal ends, and where others listen to the
  * signal as well, it exits with 128 + the signal's number. When the application could not be closed in order, it exits with 1.
+ * Of several applications in one process that end at the same signal, the last one to finish ends the process.
  *
  * @param signals default SIGTERM and SIGINT
  */
@@ -20,8 +21,8 @@ export function closeWithWorkers(
 ): void {
   const lifecycle = lifecycleOf(app);
   const close = (signal: NodeJS.Signals) => {
+    void endProcessAfter(() => closeInOrder(app, lifecycle), signals, signal);
     stopListening();
-    void endInOrder(app, lifecycle, signal, exitAtNext(signals, signal));
   };
   const stopListening = () => {
     for (const signal of signals) process.off(signal, close);
@@ -41,19 +42,7 @@ function lifecycleOf(app: INestApplicationContext): WorkerLifecycle {
   }
 }
 
-async function endInOrder(
-  app: INestApplicationContext,
-  lifecycle: WorkerLifecycle,
-  signal: NodeJS.Signals,
-  stopListening: () => void,
-): Promise<void> {
-  try {
-    await lifecycle.finishWork();
-    await app.close();
-  } catch (error) {
-    console.error('The application could not be closed in order:', error);
-    process.exit(1);
-  }
-  stopListening();
-  endBy(signal);
+async function closeInOrder(app: INestApplicationContext, lifecycle: WorkerLifecycle): Promise<void> {
+  await lifecycle.finishWork();
+  await app.close();
 }

@@ -62,11 +62,15 @@ export class CronRegistrar {
       if (!this.jobs.isClosed) this.jobs.processCursorData(name, 'cron');
     };
     try {
-      return CronJob.from({ cronTime: cron, timeZone, onTick, start: false });
+      const cronJob = CronJob.from({ cronTime: cron, timeZone, onTick, start: false });
+      // The start looks for the next day that it names, and fails when there is none, as the 31st of February.
+      cronJob.nextDate();
+      return cronJob;
     } catch (error) {
       const got = [cron, ...(timeZone === undefined ? [] : [timeZone])].map((text) => JSON.stringify(text));
+      const [why] = toError(error).message.split('\n');
       throw new InvalidOptionsError(`Cursor job ${JSON.stringify(name)}`, [
-        `cron: expected a cron expression and a time zone that exist, got ${got.join(' in ')} (${toError(error).message})`,
+        `cron: expected a cron expression and a time zone that exist, got ${got.join(' in ')} (${why})`,
       ]);
     }
   }

@@ -1,8 +1,10 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { findProblems, given, refuseProblems, text, type Rules } from '../core/option-rules.js';
+import { findProblems, given, refuseProblems, type Rules } from '../core/option-rules.js';
+import { commonCursorRules, findMissing } from '../feeds/cursors/cursor-definition.js';
 import type { CursorSource } from '../feeds/cursors/cursor-source.js';
 import { JobProcess } from '../job-process.js';
+import { className } from './class-name.js';
 import { CronRegistrar } from './cron-registrar.js';
 import { cursorJobMetadata, cursorJobSettingRules, type CursorJobOptions } from './cursor-job.decorator.js';
 import { decoratedClass, type Provider } from './decorated-class.js';
@@ -12,7 +14,7 @@ import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
 import type { WorkerModuleOptions } from './worker-module-options.js';
 
 const rules = (workerTypes: readonly string[]): Rules<CursorJobOptions> => ({
-  name: text,
+  name: commonCursorRules.name,
   worker: oneOf('a worker type', workerTypes),
   ...cursorJobSettingRules,
 });
@@ -40,27 +42,25 @@ export class CursorExplorer {
 
   private register(provider: Provider, decorated: Type<object>): void {
     const options = cursorJobMetadata(decorated)!;
-    refuseProblems(`@CursorJob on ${decorated.name}`, this.problems(provider, decorated, options));
+    refuseProblems(`@CursorJob on ${className(decorated)}`, this.problems(provider, decorated, options));
     const { name, worker } = options;
     // The provider may not have been made yet; the source is asked for when it is read.
     const source: CursorSource = {
       fetchPage: (cursor, limit, signal) => sourceOf(provider).fetchPage(cursor, limit, signal),
-      onRunCompleted: (result) => sourceOf(provider).onRunCompleted?.(result),
+      onRunCompleted: (result, signal) => sourceOf(provider).onRunCompleted?.(result, signal),
     };
-    const {
-      cron,
-      timeZone,
-      pageSize = 500,
-      fetchTimeoutMs,
-    } = { ...options, ...given(this.moduleOptions.cursors?.[name] ?? {}) };
-    this.jobs.registerCursorJob({ name, type: worker, pageSize, fetchTimeoutMs, source });
+    const settings = { ...options, ...given(this.moduleOptions.cursors?.[name] ?? {}) };
+    const { cron, timeZone, pageSize, callTimeoutMs } = settings;
+    this.jobs.registerCursorJob({ name, type: worker, pageSize, callTimeoutMs, source });
     if (cron !== undefined) this.crons.declare({ name, cron, timeZone });
   }
 
   private problems(provider: Provider, decorated: Type<object>, options: CursorJobOptions): string[] {
-    const problems = findProblems(options, rules(this.jobs.types));
-    if (options.name === undefined) problems.push('name: expected a text that is not empty, got undefined');
-    if (options.worker === undefined) problems.push('worker: expected a worker type, got undefined');
+    const rulesHere = rules(this.jobs.types);
+    const problems = [
+      ...findProblems(options, rulesHere),
+      ...findMissing(options, rulesHere, ['name', 'worker']),
+    ];
     if (typeof methodsOf(provider, decorated).fetchPage !== 'function')
       problems.push('expected a method fetchPage(cursor, limit), got none');
     if (!provider.isDependencyTreeStatic() || provider.isTransient) {

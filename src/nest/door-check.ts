@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { refuseProblems } from '../core/option-rules.js';
 import { JobProcess } from '../job-process.js';
+import { providerName } from './class-name.js';
 import type { Provider } from './decorated-class.js';
 import { oneOf } from './one-of.js';
 import { WorkerTypeDoor } from './worker-type-door.js';
@@ -26,7 +27,7 @@ export class DoorCheck {
       for (const type of typesInto(wrapper)) {
         const problem = findProblem(type);
         if (problem !== undefined && !this.isReplaced(type))
-          problems.add(`${String(wrapper.name)}: ${problem}, got ${JSON.stringify(type)}`);
+          problems.add(`${providerName(wrapper)}: ${problem}, got ${JSON.stringify(type)}`);
       }
     }
     refuseProblems('@InjectWorkerType', [...problems]);

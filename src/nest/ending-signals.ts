@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 
 /** How long a process that signalled itself may still live: for what else listens to the signal. */
 const MOMENT_MS = 100;
@@ -9,30 +10,51 @@ const MOMENT_MS = 100;
  */
 const SAME_PRESS_MS = 500;
 
+/** Listens for what ends the process at once. */
+export interface NextSignals {
+  /** Leaves those to the system that end the process by themselves. */
+  leaveToSystem(): void;
+  /** Listens no more. */
+  stop(): void;
+}
+
 /**
- * Has the next of the signals end the process at once; the one that came already, when it comes again after a while.
+ * Has the next of the signals end the process at once; the one that came already, when it comes again after a while. To be
+ * called while the signals are still listened to: one that comes in this moment is on its way to its listeners, and lost if
+ * there is none when it arrives. So `leaveToSystem` is to be called a turn later.
  *
- * A signal that nobody listens to does so by itself, even while the process is too busy to listen. It does not where
- * somebody else listens, nor to the first process of a container, which the kernel spares: there it is listened to.
+ * A signal that nobody listens to ends the process by itself, even while that is too busy to listen. It does not where
+ * somebody else listens, nor to the first process of a container, which the kernel spares.
  *
  * @param came the signal that came already
- * @returns a function that ends this
  */
-export function exitAtNext(signals: readonly NodeJS.Signals[], came: NodeJS.Signals): () => void {
-  const listened = signals.filter((signal) => signal !== came && isSpared(signal));
-  for (const signal of listened) process.on(signal, exitBy);
+export function exitAtNext(signals: readonly NodeJS.Signals[], came: NodeJS.Signals): NextSignals {
+  const others = signals.filter((signal) => signal !== came);
+  for (const signal of others) process.on(signal, exitBy);
   process.on(came, ignoreIt);
   const timer = setTimeout(() => {
-    process.off(came, ignoreIt);
-    if (!isSpared(came)) return;
-    listened.push(came);
     process.on(came, exitBy);
-  }, SAME_PRESS_MS).unref();
-  return () => {
-    clearTimeout(timer);
     process.off(came, ignoreIt);
-    for (const signal of listened) process.off(signal, exitBy);
+    leaveToSystem([came]);
+  }, SAME_PRESS_MS).unref();
+  return {
+    leaveToSystem: () => leaveToSystem(others),
+    stop: () => {
+      clearTimeout(timer);
+      process.off(came, ignoreIt);
+      for (const signal of signals) process.off(signal, exitBy);
+    },
   };
+}
+
+function leaveToSystem(signals: readonly NodeJS.Signals[]): void {
+  for (const signal of signals) if (!isSpared(signal)) process.off(signal, exitBy);
+}
+
+/** Resolves when the event loop has come round, and what had come by now has arrived. */
+export async function turnOver(): Promise<void> {
+  await setImmediate();
+  await setImmediate();
 }
 
 /** Ends the process by the signal, so that its parent sees the cause; where that is not to be had, by the exit code for it. */
@@ -41,8 +63,9 @@ export function endBy(signal: NodeJS.Signals): void {
   setTimeout(exitBy, MOMENT_MS, signal);
 }
 
+/** Whether it would not end the process without our listener: there are others, or the kernel does not. */
 function isSpared(signal: NodeJS.Signals): boolean {
-  return process.pid === 1 || process.listenerCount(signal) > 0;
+  return process.pid === 1 || process.listenerCount(signal) > 1;
 }
 
 function ignoreIt(): void {

@@ -27,13 +27,8 @@ function logItems(jobs: Events, log: WorkerLog): void {
   jobs.on('deadLetter', ({ type, id, reason, attempts, error }) =>
     log.error(
       `${type}: item ${id} is a dead letter (${reason}, ${counted(attempts, 'attempt')}): ${errorText(error)}`,
-      {
-        type,
-        itemId: id,
-        reason,
-        attempts,
-        err: error,
-      },
+      // Who refuses an item says why; a stack for each bad row of a file would say no more.
+      { type, itemId: id, reason, attempts, ...(reason === 'attempts-exhausted' && { err: error }) },
     ),
   );
 }
@@ -63,7 +58,7 @@ function logWorkers(jobs: Events, log: WorkerLog): void {
   });
   jobs.on('workerRetired', ({ type, itemIds, timeoutMs, abandoned }) =>
     log.warn(
-      `${type}: a handler passed its time limit of ${timeoutMs} ms and was replaced; ${counted(abandoned, 'such handler')} still running`,
+      `${type}: a handler passed its time limit of ${timeoutMs} ms and was replaced; ${counted(abandoned, 'call')} left running`,
       { type, itemIds, timeoutMs, abandoned },
     ),
   );
@@ -118,7 +113,8 @@ function logFeeds(jobs: Events, log: WorkerLog): void {
 const PAUSE_TEXT: Readonly<Record<PauseReason, string>> = {
   requested: 'as asked',
   'dead-letters-full': 'maxDeadLetters is reached; redrive or discard some',
-  'too-many-abandoned': 'more than maxAbandoned handlers run on after their time limit',
+  'too-many-abandoned':
+    'more than maxAbandoned handlers, starts and stops of workers run on after their time limit',
 };
 
 function nextTry(retryInMs: number | undefined): string {

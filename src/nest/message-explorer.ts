@@ -1,9 +1,10 @@
 import { Controller, Injectable, type Type } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { BaseRpcContext } from '@nestjs/microservices';
+import { BaseRpcContext, type Transport } from '@nestjs/microservices';
 import { InvalidOptionsError } from '../core/errors.js';
 import { JobProcess } from '../job-process.js';
+import { className } from './class-name.js';
 import type { Provider } from './decorated-class.js';
 import { messageJobMetadata, messageJobProblems, type MessageJobMetadata } from './message-job.decorator.js';
 
@@ -14,6 +15,14 @@ type Methods = Record<string, Method>;
 interface DecoratedMethod {
   readonly name: string;
   readonly metadata: MessageJobMetadata;
+}
+
+/** A method whose messages are listened for. */
+export interface ListenedMethod {
+  /** As `Class.method`. */
+  readonly name: string;
+  /** Undefined: of every transport. */
+  readonly transport: Transport | symbol | undefined;
 }
 
 /** Stands for a listener among the controllers. Of no path, so that Nest sees no routes, and logs none. */
@@ -30,8 +39,7 @@ Controller([])(MessageListener);
  */
 @Injectable()
 export class MessageExplorer {
-  /** The methods whose messages are listened for, as `Class.method`. */
-  readonly listeners: string[] = [];
+  readonly listeners: ListenedMethod[] = [];
   private readonly scanner = new MetadataScanner();
 
   constructor(
@@ -56,7 +64,10 @@ export class MessageExplorer {
     const methods = this.decoratedMethods(listened).filter(({ name }) => mayHave(provider, name));
     if (methods.length === 0 || host === undefined) return;
     this.refuseProblems(provider, listened, methods);
-    this.listeners.push(...methods.map(({ name }) => `${listened.name}.${name}`));
+    for (const { name, metadata } of methods) {
+      const { transport } = metadata.options;
+      this.listeners.push({ name: `${className(listened)}.${name}`, transport });
+    }
     const handlers = methods.map(({ name, metadata }) => [
       name,
       this.listen(provider, listened, name, metadata),
@@ -118,10 +129,10 @@ export class MessageExplorer {
     for (const { name, metadata } of methods) {
       const problems = messageJobProblems(metadata, this.jobs.types);
       if (problems.length > 0)
-        throw new InvalidOptionsError(`@MessageJob on ${listened.name}.${name}`, problems);
+        throw new InvalidOptionsError(`@MessageJob on ${className(listened)}.${name}`, problems);
     }
     if (provider.isDependencyTreeStatic() && !provider.isTransient) return;
-    throw new InvalidOptionsError(`@MessageJob on ${listened.name}`, [
+    throw new InvalidOptionsError(`@MessageJob on ${className(listened)}`, [
       'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
     ]);
   }
@@ -129,7 +140,7 @@ export class MessageExplorer {
   private refuseController({ metatype }: Provider): void {
     const [method] = this.decoratedMethods(metatype as Type<object>);
     if (method === undefined || metatype === MessageListener) return;
-    throw new InvalidOptionsError(`@MessageJob on ${metatype!.name}.${method.name}`, [
+    throw new InvalidOptionsError(`@MessageJob on ${className(metatype)}.${method.name}`, [
       'expected its class among the providers of a module, got it among the controllers',
     ]);
   }

@@ -1,7 +1,9 @@
 import { applyDecorators, SetMetadata } from '@nestjs/common';
 import { EventPattern, type Transport } from '@nestjs/microservices';
-import { findProblems, type Rules } from '../core/option-rules.js';
+import { describe } from '../core/describe.js';
+import { findProblems, refuseProblems, type Rules } from '../core/option-rules.js';
 import type { Acknowledge } from '../feeds/messages/message-subscription.js';
+import { className } from './class-name.js';
 import { oneOf } from './one-of.js';
 
 const MESSAGE_JOB_METADATA = 'nestjs-background-worker:message-job';
@@ -28,13 +30,29 @@ export interface MessageJobMetadata {
  * interceptors and filters on the method or its class work as on a message handler of Nest.
  *
  * @param pattern as in Nest's `@EventPattern`
+ * @throws InvalidOptionsError when there is no pattern, or there are no options; the options themselves are checked when the
+ *   application starts
  */
 export function MessageJob(pattern: string | object, options: MessageJobOptions): MethodDecorator {
   const metadata: MessageJobMetadata = { pattern, options };
   return applyDecorators(
+    refuseNone(metadata),
     SetMetadata(MESSAGE_JOB_METADATA, metadata),
-    EventPattern<string | object>(pattern, options.transport),
+    EventPattern<string | object>(pattern, options?.transport),
   );
+}
+
+/** Without a pattern, Nest would listen for messages that nobody sends. */
+function refuseNone({ pattern, options }: { pattern: unknown; options: unknown }): MethodDecorator {
+  return (target, method) => {
+    const problems: string[] = [];
+    if (pattern === '' || (typeof pattern !== 'string' && (typeof pattern !== 'object' || pattern === null)))
+      problems.push(`expected a pattern, a text that is not empty or an object, got ${describe(pattern)}`);
+    if (options === undefined || options === null)
+      problems.push(`expected an object of options with worker, got ${describe(options)}`);
+    const on = typeof target === 'function' ? target : target.constructor;
+    refuseProblems(`@MessageJob on ${className(on)}.${String(method)}`, problems);
+  };
 }
 
 /** What `@MessageJob` says of `method`; undefined when it is not decorated. */

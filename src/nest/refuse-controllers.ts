@@ -1,6 +1,6 @@
-import type { Type } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
 import { InvalidOptionsError } from '../core/errors.js';
+import { className } from './class-name.js';
 
 /** @throws InvalidOptionsError when a class that `isDecorated` stands among the controllers, where nobody would look for it */
 export function refuseControllers(
@@ -10,7 +10,7 @@ export function refuseControllers(
 ): void {
   const found = discovery.getControllers().find(({ metatype }) => metatype !== null && isDecorated(metatype));
   if (found === undefined) return;
-  throw new InvalidOptionsError(`${decorator} on ${(found.metatype as Type<object>).name}`, [
+  throw new InvalidOptionsError(`${decorator} on ${className(found.metatype)}`, [
     'expected the class among the providers of a module, got it among the controllers',
   ]);
 }

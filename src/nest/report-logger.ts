@@ -14,17 +14,23 @@ export class ReportLogger {
 
   /** Writes a line for each type that did something since the last report, or has something to do. */
   write(): void {
-    const report = this.jobs.reportPerformance(this.last);
+    const { last } = this;
+    const report = this.jobs.reportPerformance(last);
     this.last = report;
     for (const performance of report.types) {
-      if (isQuiet(performance)) continue;
+      const before = last?.types.find(({ type }) => type === performance.type);
+      if (isQuiet(performance, before)) continue;
       this.log.info(reportText(performance), { ...performance, intervalMs: report.intervalMs });
     }
   }
 }
 
-function isQuiet({ itemsPerSecond, waiting, running, delayed }: TypePerformance): boolean {
-  return itemsPerSecond === 0 && waiting === 0 && running === 0 && delayed === 0;
+/** What is counted of a type, all of which stays the same while it does nothing. */
+const COUNTS = ['submitted', 'completed', 'dead', 'cancelled', 'handedBack', 'failedAttempts'] as const;
+
+function isQuiet(now: TypePerformance, before: TypePerformance | undefined): boolean {
+  const isIdle = now.waiting === 0 && now.running === 0 && now.delayed === 0;
+  return isIdle && COUNTS.every((name) => now[name] === (before?.[name] ?? 0));
 }
 
 function reportText(performance: TypePerformance): string {

@@ -3,6 +3,7 @@ import { DiscoveryService, ModuleRef } from '@nestjs/core';
 import { InvalidWorkerError } from '../core/errors.js';
 import { Worker } from '../core/worker.js';
 import type { WorkerClass } from '../core/worker-definition.js';
+import { className } from './class-name.js';
 import { decoratedClass, type Provider } from './decorated-class.js';
 import { refuseControllers } from './refuse-controllers.js';
 import { WorkerFactory } from './worker-factory.js';
@@ -45,7 +46,7 @@ function refuseSingleton(type: string, provider: Provider, decorated: Type<objec
   throw new InvalidWorkerError(
     type,
     `expected a transient provider, as each place in the pool needs a worker of its own; @WorkerType makes ` +
-      `${decorated.name} one, so remove @Injectable() from it, or give its factory scope: Scope.TRANSIENT`,
+      `${className(decorated)} one, so remove @Injectable() from it, or give its factory scope: Scope.TRANSIENT`,
   );
 }
 

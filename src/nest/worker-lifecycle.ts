@@ -13,10 +13,10 @@ import { CronRegistrar } from './cron-registrar.js';
 import { CursorExplorer } from './cursor-explorer.js';
 import { DoorCheck } from './door-check.js';
 import { logEvents } from './event-logger.js';
+import { shutDownAndLog } from './logged-shutdown.js';
 import { MessageExplorer } from './message-explorer.js';
 import { MicroserviceCheck } from './microservice-check.js';
 import { ReportLogger } from './report-logger.js';
-import { shutDown } from './shutdown-logger.js';
 import { WorkerExplorer } from './worker-explorer.js';
 import { createWorkerLog, type WorkerLog } from './worker-log.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
@@ -34,7 +34,7 @@ import { splitOptions, type WorkerModuleOptions } from './worker-module-options.
 export class WorkerLifecycle
   implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
-  private log: WorkerLog | undefined = undefined;
+  private log: Promise<WorkerLog> | undefined = undefined;
   private reportTimer: NodeJS.Timeout | undefined = undefined;
   private workFinished: Promise<void> | undefined = undefined;
   private readonly closedCallbacks: (() => void)[] = [];
@@ -58,15 +58,14 @@ export class WorkerLifecycle
   async onApplicationBootstrap(): Promise<void> {
     this.refuseUnknownNames();
     this.doors.refuseUnknownTypes();
-    const log = await createWorkerLog(this.moduleRef);
-    this.log = log;
-    logEvents(this.jobs, log);
+    const log = await this.openLog();
     if (process.env.NODE_ENV === 'production') {
       log.warn('Work is kept in memory: what waits or runs is lost when the process is killed', {});
     }
     this.microservices.start(log);
     this.crons.start();
-    this.jobs.start();
+    // A signal may have come while the application started.
+    if (!this.jobs.isClosed) this.jobs.start();
     this.startReports(log);
   }
 
@@ -78,10 +77,7 @@ export class WorkerLifecycle
 
   /** Lets work finish, before the application closes or as a part of that. A second call returns the same promise. */
   finishWork(): Promise<void> {
-    this.workFinished ??=
-      this.log === undefined
-        ? this.jobs.shutdown()
-        : shutDown(this.jobs, this.log, resolveProcessOptions(splitOptions(this.options).process));
+    this.workFinished ??= this.shutDown();
     return this.workFinished;
   }
 
@@ -93,6 +89,20 @@ export class WorkerLifecycle
   /** Calls `callback` when the application has closed what the module holds. */
   onceClosed(callback: () => void): void {
     this.closedCallbacks.push(callback);
+  }
+
+  private async shutDown(): Promise<void> {
+    const log = await this.openLog();
+    await shutDownAndLog(this.jobs, log, resolveProcessOptions(splitOptions(this.options).process));
+  }
+
+  /** At the start; at the end where that was never reached, as items may have been submitted by then all the same. */
+  private openLog(): Promise<WorkerLog> {
+    this.log ??= createWorkerLog(this.moduleRef).then((log) => {
+      logEvents(this.jobs, log);
+      return log;
+    });
+    return this.log;
   }
 
   private startReports(log: WorkerLog): void {

@@ -23,7 +23,7 @@ import { cursorJobSettingRules, type CursorJobSettings } from './cursor-job.deco
 /** Where uploads are kept, and how they are read. */
 export interface UploadOptions {
   readonly store: UploadStore;
-  /** Rows that are worked on at a time, 1 or more. Default 1,000. */
+  /** Rows of a page of an upload at the most, 1 or more. Default 1,000. */
   readonly pageSize?: number;
 }
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { open, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import pino from 'pino';
 import { JobProcess } from '../index.js';
 import {
@@ -15,6 +15,7 @@ import { renderSummary } from './display/render-summary.js';
 import { startEmbeddedPostgres } from './embedded-postgres/embedded-postgres.js';
 import { tellOfEnding } from './ending.js';
 import { makeLogFile } from './log-folder.js';
+import { requireWritable } from './require-writable.js';
 import { runMainJob } from './run/main-job.js';
 import { startService, type RunningService } from './service.js';
 import { startError } from './start-error.js';
@@ -31,11 +32,12 @@ async function main(): Promise<void> {
   const { app, url, transportName } = service;
   print(`Service at ${url}, messages ${transportName}\nLog in ${logFile}\n`);
   const display = createProgressDisplay(process.stdout);
-  tellOfEnding(service, (line) => {
+  const tell = (line: string) => {
     // Bars that still moved would overwrite it.
     display.close();
     print(line);
-  });
+  };
+  tellOfEnding(service, { tell, keepsDatabase: config.databaseUrl !== undefined });
 
   await run(service, config, display);
   // A signal has the service end the process by itself, once its work is done.
@@ -63,20 +65,6 @@ async function run(
     await app.close();
     throw error;
   }
-}
-
-/** What is written at the end had better be told of at the start. */
-async function requireWritable(files: Readonly<Record<string, string | undefined>>): Promise<void> {
-  const problems: string[] = [];
-  for (const [name, file] of Object.entries(files)) {
-    if (file === undefined) continue;
-    try {
-      await (await open(file, 'a')).close();
-    } catch (error) {
-      problems.push(`${name}: expected a file that can be written, got ${(error as Error).message}`);
-    }
-  }
-  if (problems.length > 0) throw new InvalidConfigError(problems);
 }
 
 /** The database that is configured, or one of the service's own that ends with it. */

@@ -26,6 +26,7 @@ import { RoutesController } from './routes.controller.js';
 import { StatusController } from './status.controller.js';
 import type { ServiceTransport } from './transport/service-transport.js';
 import { UnknownRouteFilter } from './unknown-route.filter.js';
+import { InterruptedUploads } from './uploads/interrupted-uploads.js';
 import { UploadsController } from './uploads/uploads.controller.js';
 import { UserProcessingWorker } from './users/user-processing.worker.js';
 
@@ -77,6 +78,7 @@ export class ServiceModule implements OnApplicationShutdown {
         MessageProcessingWorker,
         QuoteFeed,
         WebhookFeed,
+        InterruptedUploads,
         { provide: TypeOrmUploadStore, useFactory: uploadStore, inject: [DataSource] },
         { provide: WEBHOOK_CLIENT, useFactory: () => transport.createClient() },
         { provide: APP_FILTER, useClass: ErrorFilter },
@@ -98,7 +100,7 @@ async function workerOptions(config: ServiceConfig, dataSource: DataSource): Pro
     shutdownTimeoutMs: SHUTDOWN_TIMEOUT_MS,
     cursors: { [DAILY_QUOTES]: { cron: quotesCron } },
     cursorCache: redisUrl === undefined ? undefined : await openCursorCache(redisUrl),
-    uploads: { store: uploadStore(dataSource), pageSize: 1_000 },
+    uploads: { store: uploadStore(dataSource) },
   };
 }
 

@@ -3,11 +3,9 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Logger } from 'nestjs-pino';
 import type { DestinationStream } from 'pino';
 import { closeWithWorkers } from '../index.js';
-import type { ServiceConfig } from './config/service-config.js';
+import { USUAL_PORT, type ServiceConfig } from './config/service-config.js';
 import { ServiceModule } from './service.module.js';
 import { serviceTransport } from './transport/service-transport.js';
-
-const USUAL_PORT = 3_000;
 
 /** A service that is up. */
 export interface RunningService {

@@ -1,10 +1,11 @@
 /* oxlint-disable jest/no-standalone-expect -- one test runs only where there is curl */
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { INestApplicationContext, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -75,39 +76,72 @@ function tables(first: string): string[][][] {
   );
 }
 
-const [appModule, main, uploads, operations, plain, ...otherBlocks] = blocks('README.md', 'ts') as [
-  appModule: string,
-  main: string,
-  uploads: string,
-  operations: string,
-  plain: string,
+interface Block {
+  /** Of the file that it is, which its first line names; undefined: a part of the text on its own. */
+  readonly file: string | undefined;
+  readonly code: string;
+}
+
+const typescript: readonly Block[] = blocks('README.md', 'ts').map((code) => ({
+  file: /^\/\/ ([\w.-]+\.ts)$/m.exec(code.split('\n')[0]!)?.[1],
+  code,
+}));
+const [operations, plain, ...otherParts] = typescript.filter(({ file }) => file === undefined) as [
+  Block,
+  Block,
 ];
-const files: Readonly<Record<string, string>> = {
-  'app.module.ts': appModule,
-  'main.ts': main,
-  'uploads.module.ts': uploads,
-  'operations.ts': operations,
-  'plain.ts': plain,
+const ofApplication = typescript.filter((block) => block.file !== undefined) as Required<Block>[];
+
+/** The application as it stands each time that its main file has been told, and at the end; what comes again replaces. */
+const stages = {
+  worker: ofApplication.slice(0, placesOfMain()[0]! + 1),
+  feeds: ofApplication.slice(0, placesOfMain()[1]! + 1),
+  whole: ofApplication,
 };
+type Stage = keyof typeof stages;
+
+function placesOfMain(): number[] {
+  return ofApplication.flatMap(({ file }, place) => (file === 'main.ts' ? [place] : []));
+}
+
+const filesOf = (stage: Stage) => new Set(stages[stage].map(({ file }) => file));
+
+/** The text of a file, as a stage has it. */
+const codeOf = (stage: Stage, file: string) => stages[stage].findLast((block) => block.file === file)!.code;
+
+/** What the text says beside some code, behind `// {`. */
+function saidBeside(code: string, call: string): string[] {
+  const line = code.split('\n').find((text) => text.includes(`${call}; // { `))!;
+  return /\/\/ \{ (.*?)(?:, …)? \}/.exec(line)![1]!.split(', ');
+}
 
 let built: BuiltPackage;
+/** Where the application is served for HTTP and for messages, in place of the ports that the README has. */
 let port: number;
+let messagePort: number;
 
 beforeAll(async () => {
-  let messagePort: number;
   [built, port, messagePort] = await Promise.all([buildPackage(), freePort(), freePort()]);
-  const folder = path.join(built.folder, 'readme');
-  await mkdir(folder);
-  await copyFile(path.join(ROOT, 'test/support/readme/users.ts'), path.join(folder, 'users.ts'));
-  for (const [file, text] of Object.entries(files)) await writeFile(path.join(folder, file), text);
-  const mainHere = main
-    .replace('listen(3000)', `listen(${port})`)
-    .replace('port: 4000', `port: ${messagePort}`);
-  await writeFile(path.join(folder, 'main-here.ts'), mainHere);
-  for (const name of ['users', 'app.module', 'main-here', 'uploads.module', 'operations', 'plain']) {
-    await built.add(path.join(folder, `${name}.ts`), `readme/${name}.js`);
+  for (const [stage, files] of Object.entries(stages)) {
+    // One after the other, as a reader copies them.
+    for (const { file, code } of files) await write(path.join(stage, file!), code);
+    await write(path.join(stage, 'main-here.ts'), withOwnPorts(codeOf(stage as Stage, 'main.ts')));
   }
+  await write('whole/operations.ts', operations.code);
+  await write('plain.ts', plain.code);
 });
+
+/** Writes a file of the README, and translates it. */
+async function write(file: string, code: string): Promise<void> {
+  const source = path.join(built.folder, 'readme', file);
+  await mkdir(path.dirname(source), { recursive: true });
+  await writeFile(source, code);
+  await built.add(source, path.join('readme', file.replace(/\.ts$/, '.js')));
+}
+
+function withOwnPorts(main: string): string {
+  return main.replace('listen(3000)', `listen(${port})`).replace('port: 4000', `port: ${messagePort}`);
+}
 
 afterAll(() => built.remove());
 
@@ -119,22 +153,62 @@ afterEach(async () => {
   for (const close of closings.splice(0).toReversed()) await close();
 });
 
+/** A module of a stage of the application. */
+const loadOf = (stage: Stage, file: string) => load(`readme/${stage}/${file}`);
+const jobsOf = async (app: INestApplicationContext) => {
+  const { JobProcess: Jobs } = (await load('dist/index.js')) as { JobProcess: typeof JobProcess };
+  return app.get(Jobs);
+};
+
+/** Has the application find its database, here as in the processes that are started. */
+async function provideDatabase(): Promise<{ readonly DATABASE_URL: string }> {
+  const database = await createTestDatabase();
+  closings.push(() => database.drop());
+  const { DATABASE_URL: usual } = process.env;
+  closings.push(() => Promise.resolve((process.env.DATABASE_URL = usual)));
+  process.env.DATABASE_URL = database.url;
+  return { DATABASE_URL: database.url };
+}
+
+async function post(url: string, body: unknown = {}): Promise<Record<string, unknown>> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
+  return (await response.json()) as Record<string, unknown>;
+}
+
 describe('the TypeScript of the README', () => {
-  it('is an application, its main file, two parts of others, and a script; no page has more', () => {
-    expect(otherBlocks).toEqual([]);
+  it('is an application that grows twice, a part for it, and a script; no page has more', () => {
+    expect(otherParts).toEqual([]);
     expect(blocks('docs/architecture.md', 'ts')).toEqual([]);
-    expect(main).toContain('listen(3000)');
-    expect(main).toContain('port: 4000');
+    expect(placesOfMain()).toHaveLength(2);
+    const first = [
+      'users.ts',
+      'user-processing.worker.ts',
+      'users.controller.ts',
+      'app.module.ts',
+      'main.ts',
+    ];
+    expect(filesOf('worker')).toEqual(new Set(first));
+    expect(filesOf('feeds')).toEqual(new Set([...first, 'feeds.module.ts']));
+    expect(filesOf('whole')).toEqual(
+      new Set([...first, 'feeds.module.ts', 'database.module.ts', 'uploads.controller.ts']),
+    );
+    for (const stage of Object.keys(stages) as Stage[]) {
+      expect(codeOf(stage, 'main.ts')).toContain('listen(3000)');
+      expect(codeOf(stage, 'main.ts').includes('port: 4000')).toBe(stage !== 'worker');
+    }
   });
 
-  it('compiles against the package', () => {
+  it.each(Object.keys(stages))('compiles against the package: %s', (stage) => {
     const { options } = ts.parseJsonConfigFileContent(
       ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), (file) => ts.sys.readFile(file)).config,
       ts.sys,
       ROOT,
     );
+    const written = stages[stage as Stage].map(({ file }) => `${stage}/${file}`);
+    const parts = stage === 'whole' ? ['whole/operations.ts', 'plain.ts'] : [];
     const program = ts.createProgram(
-      Object.keys(files).map((file) => path.join(built.folder, 'readme', file)),
+      [...written, ...parts].map((file) => path.join(built.folder, 'readme', file)),
       {
         ...options,
         rootDir: undefined,
@@ -156,18 +230,21 @@ describe('the TypeScript of the README', () => {
     expect([code, errors]).toEqual([0, '']);
     const [one, four, nine, ...result] = output.split('\n');
     expect([one, four, nine]).toEqual(['1', '4', '9']);
-    const said = /console\.log\(await job\.completed\); \/\/ \{ (.*), … \}/.exec(plain)![1]!.split(', ');
+    const said = /console\.log\(await job\.completed\); \/\/ \{ (.*), … \}/.exec(plain.code)![1]!.split(', ');
     expect(said.length).toBeGreaterThan(2);
     for (const part of said) expect(result.join(' ')).toContain(part);
   });
+});
 
-  it('serves with Nest, and ends at a signal', async () => {
-    const program = built.start('readme/main-here.js');
+describe('the application of the README', () => {
+  it.each(Object.keys(stages))('starts, serves and ends at a signal: %s', async (stage) => {
+    const env = await provideDatabase();
+    const program = built.start(`readme/${stage}/main-here.js`, [], stage === 'whole' ? env : {});
     await program.printed(/successfully started/);
     // Nest says so before it listens.
     const response = (await until(refresh, (answer) => answer !== undefined, LISTEN_LIMIT_MS))!;
-    const said = /return job\.completed; \/\/ \{ (.*), … \}/.exec(appModule)![1]!.split(', ');
     const answer = (await response.json()) as Record<string, unknown>;
+    const said = saidBeside(codeOf('whole', 'users.controller.ts'), 'return job.completed');
     expect(Object.keys(answer)).toEqual(expect.arrayContaining(said));
     expect(answer).toMatchObject({ status: 'completed', total: 1, done: 1, failed: 0 });
 
@@ -175,72 +252,74 @@ describe('the TypeScript of the README', () => {
     expect(await program.ended).toMatchObject({ signal: 'SIGTERM', errors: '' });
   });
 
-  it('is fed by its cursor and its messages', async () => {
-    const { AppModule } = (await load('readme/app.module.js')) as { AppModule: new () => object };
-    const { UserRepository } = (await load('readme/users.js')) as typeof import('../support/readme/users.js');
-    const { JobProcess: Jobs } = (await load('dist/index.js')) as { JobProcess: typeof JobProcess };
+  it('is fed by its cursor and its messages, before it has a database', async () => {
+    const { AppModule } = (await loadOf('feeds', 'app.module.js')) as { AppModule: Type };
+    const { FeedsModule } = (await loadOf('feeds', 'feeds.module.js')) as { FeedsModule: Type };
     const transport = { transport: Transport.TCP, options: { port: await freePort() } } as const;
-    const app = await NestFactory.create(AppModule, { logger: false });
+    const grown = { module: class Grown {}, imports: [AppModule, FeedsModule] };
+    const app = await NestFactory.create(grown, { logger: false });
     closings.push(() => app.close());
     app.connectMicroservice(transport);
     await app.startAllMicroservices();
     await app.init();
 
-    const { imported } = app.get(UserRepository);
-    expect(await app.get(Jobs).processCursorData('directory').completed).toMatchObject({
+    const jobs = await jobsOf(app);
+    expect(await jobs.processCursorData('directory').completed).toMatchObject({
       status: 'completed',
       pages: 3,
       done: 1_201,
     });
-    expect(imported.size).toBe(1_201);
 
     const client = ClientProxyFactory.create(transport);
     closings.push(async () => client.close());
     const send = (message: object) => lastValueFrom(client.send<MessageReceipt>('user.registered', message));
-    const [ada, late, nobody] = await Promise.all([
-      send({ person: { id: 'ada' } }),
-      send({ person: { id: 'late' } }),
-      send({}),
-    ]);
-    expect([ada, late]).toMatchObject([{ done: 1 }, { done: 1 }]);
-    expect(nobody).toMatchObject({ failed: 1, rejected: 'person: expected one, got none' });
-    expect([...imported].slice(-2)).toEqual(['ada', 'late']);
-  });
-});
+    expect(await send({ person: { id: 'ada' } })).toMatchObject({ done: 1 });
+    expect(await send({})).toMatchObject({ failed: 1, rejected: 'person: expected one, got none' });
 
-describe('the parts of other applications in the README', () => {
-  it('take uploads in and work on them, in Postgres', async () => {
-    const database = await createTestDatabase();
-    closings.push(() => database.drop());
-    const { DATABASE_URL: usual } = process.env;
-    closings.push(() => Promise.resolve((process.env.DATABASE_URL = usual)));
-    process.env.DATABASE_URL = database.url;
-    const { UploadsModule } = (await load('readme/uploads.module.js')) as { UploadsModule: new () => object };
-    const app = await NestFactory.create(UploadsModule, { logger: false });
+    const { UserRepository } = (await loadOf('feeds', 'users.js')) as {
+      UserRepository: new () => { readonly imported: Set<string> };
+    };
+    const { imported } = app.get(UserRepository);
+    expect([imported.size, [...imported].at(-1)]).toEqual([1_202, 'ada']);
+  });
+
+  it('takes uploads in and works on them, in Postgres, with all of its parts', async () => {
+    await provideDatabase();
+    const { AppModule } = (await loadOf('whole', 'app.module.js')) as { AppModule: Type };
+    const { Operations } = (await loadOf('whole', 'operations.js')) as {
+      Operations: new (jobs: WorkerProcess) => { tidyUp(): object };
+    };
+    const grown = { module: class Grown {}, imports: [AppModule], providers: [Operations] };
+    const app = await NestFactory.create(grown, { logger: false });
     closings.push(() => app.close());
     await app.listen(0, '127.0.0.1');
     const url = await app.getUrl();
-    const post = async (route: string, body: unknown) => {
-      const headers = { 'content-type': 'application/json' };
-      const response = await fetch(url + route, { method: 'POST', headers, body: JSON.stringify(body) });
-      return (await response.json()) as Record<string, unknown>;
+    const jobs = await jobsOf(app);
+    expect(await jobs.processCursorData('directory').completed).toMatchObject({ done: 1_201 });
+
+    const { id } = (await post(`${url}/uploads`, [{ id: 'ada' }, { id: 'grace' }, { id: 'edsger' }])) as {
+      id: string;
     };
-    const people = [{ id: 'ada' }, { id: 'grace' }, { id: 'edsger' }];
-    const { id } = await post('/uploads', people);
-    const run = await post(`/uploads/${id as string}/process`, {});
-    const said = /processUserUpload\(id\); \/\/ \{ (.*) \}/.exec(uploads)![1]!.split(', ');
+    const run = await post(`${url}/uploads/${id}/process`);
+    const said = saidBeside(codeOf('whole', 'uploads.controller.ts'), 'this.jobs.processUserUpload(id)');
     expect(Object.keys(run)).toEqual(said);
-    const { JobProcess: Jobs } = (await load('dist/index.js')) as { JobProcess: typeof JobProcess };
-    expect(await (await app.get(Jobs).processUserUpload(id as string)).completed).toMatchObject({
-      status: 'completed',
-    });
+    expect(await (await jobs.processUserUpload(id)).completed).toMatchObject({ status: 'completed' });
     const rows = `SELECT DISTINCT state, attempts, error FROM worker_upload_rows`;
     const { DataSource } = await import('typeorm');
     expect(await app.get(DataSource).query(rows)).toEqual([{ state: 'done', attempts: 1, error: null }]);
+
+    // Whoever has no id is refused, at each attempt.
+    const told = jest.spyOn(console, 'error').mockImplementation(() => undefined);
+    closings.push(() => Promise.resolve(told.mockRestore()));
+    jobs.on('retry', () => setImmediate(() => jobs.retryFailedItems('user-processing')));
+    const job = await jobs.distributeWork('user-processing', { id: '' });
+    expect(await job.completed).toMatchObject({ failed: 1 });
+    expect(told.mock.calls).toEqual([[`user-processing ${job.id}:0: id: expected a text`]]);
+    expect(app.get(Operations).tidyUp()).toEqual({ redriven: 0, discarded: 1 });
   });
 
-  it('decide on dead letters, and hear of each', async () => {
-    const { Operations } = (await load('readme/operations.js')) as {
+  it('decides on dead letters, and hears of each', async () => {
+    const { Operations } = (await loadOf('whole', 'operations.js')) as {
       Operations: new (jobs: WorkerProcess) => { onModuleInit(): void; tidyUp(): object };
     };
     const jobs = new WorkerProcess({ retry: { limit: 0 } });
@@ -290,17 +369,39 @@ describe('the commands of the pages', () => {
     expect(lines).toEqual(expect.arrayContaining(['npm ci && npm start', 'npm ci && npm test']));
     const others = lines.filter((line) => !line.startsWith('curl '));
     for (const command of others.flatMap((line) => line.replace(/ +#.*/, '').split(' && '))) {
-      expect(command).toMatch(/^npm (ci|test|start|run [\w:]+|install [\w@/ -]+)$/);
+      expect(command).toMatch(/^npm (ci|test|start|run [\w:]+( -- --[\w -]+)?|install [\w@/ -]+)$/);
     }
   });
 
+  /** Packages that no install line has to name. */
+  const everyNestApp = ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs'];
+  const installed = [...README.matchAll(/^npm install (.*)$/gm)].map(([, names]) => names!.split(' '));
+
   it('install every package that has to be there and that no Nest application has anyway', () => {
-    const everyNestApp = ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs'];
     const needed = Object.keys(manifest.peerDependencies).filter(
       (name) => manifest.peerDependenciesMeta[name]?.optional !== true && !everyNestApp.includes(name),
     );
-    const [, installed] = /^npm install (.*)$/m.exec(README)!;
-    expect(installed!.split(' ')).toEqual([manifest.name, ...needed]);
+    expect(installed[0]).toEqual([manifest.name, ...needed]);
+  });
+
+  it('install what the files import, before they do, and what TypeORM needs for Postgres', () => {
+    expect(installed).toHaveLength(2);
+    const [first, forUploads] = installed as [string[], string[]];
+    const imported = (stage: Stage) =>
+      stages[stage]
+        .flatMap(({ code }) => [...code.matchAll(/ from '([^.'][^']*)'/g)])
+        .map(([, entry]) => entry!.replace('/typeorm', entry!.startsWith('@') ? '/typeorm' : ''))
+        .filter((name) => !everyNestApp.includes(name));
+    expect([...first, ...everyNestApp]).toEqual(expect.arrayContaining(imported('feeds')));
+    expect([...first, ...forUploads]).toEqual(expect.arrayContaining(imported('whole')));
+    const [table] = tables('part') as [string[][]];
+    const parts = Object.fromEntries(
+      table.map(([part, names]) => [part, [...names!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!)]),
+    );
+    expect(parts['uploads, in Postgres']).toEqual(forUploads);
+    expect(forUploads).toContain('pg');
+    const optional = Object.keys(manifest.peerDependenciesMeta);
+    expect(Object.values(parts).flat()).toEqual(expect.arrayContaining(optional));
   });
 });
 

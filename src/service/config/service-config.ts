@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
+import { sendAt } from 'cron';
 
 /** What the service is told by its environment and its command line. */
 export interface ServiceConfig {
-  /** Port for HTTP. Undefined: 3000 if it is free, else any. */
+  /** Port for HTTP. Undefined: `USUAL_PORT` if it is free, else any. */
   readonly port: number | undefined;
   /** A Postgres that is there. Undefined: the service starts one of its own, which ends with it. */
   readonly databaseUrl: string | undefined;
@@ -30,6 +31,21 @@ export class InvalidConfigError extends Error {
   }
 }
 
+/** The port for HTTP when none is asked for and nobody has it. */
+export const USUAL_PORT = 3_000;
+
+/** The variables that hold something when they are not set. */
+export const DEFAULTS = {
+  QUOTES_CRON: '0 6 * * *',
+  MAX_CONCURRENCY: '8',
+  SCALING_THRESHOLD: '200',
+  LOG_LEVEL: 'info',
+};
+
+type SetVariables = Partial<
+  Record<keyof typeof DEFAULTS | 'PORT' | 'DATABASE_URL' | 'REDIS_URL' | 'LOG_FILE', string>
+>;
+
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 
 export const USAGE = `Usage: npm start -- [--once] [--json FILE]
@@ -52,29 +68,27 @@ export function asksForHelp(argv: readonly string[]): boolean {
 export function readConfig(argv: readonly string[], environment: NodeJS.ProcessEnv): ServiceConfig {
   const problems: string[] = [];
   const args = readArgs(argv, problems);
-  const env: NodeJS.ProcessEnv = Object.fromEntries(
-    Object.entries(environment).filter(([, value]) => value !== ''),
-  );
+  const env = { ...DEFAULTS, ...setVariables(environment) };
   const config: ServiceConfig = {
     port: env.PORT === undefined ? undefined : wholeNumber('PORT', env.PORT, 0, 65_535, problems),
     databaseUrl: url('DATABASE_URL', env.DATABASE_URL, ['postgres:', 'postgresql:'], problems),
     redisUrl: url('REDIS_URL', env.REDIS_URL, ['redis:', 'rediss:'], problems),
-    quotesCron: env.QUOTES_CRON ?? '0 6 * * *',
-    maxConcurrency: wholeNumber('MAX_CONCURRENCY', env.MAX_CONCURRENCY ?? '8', 1, 1_000, problems),
-    scalingThreshold: wholeNumber(
-      'SCALING_THRESHOLD',
-      env.SCALING_THRESHOLD ?? '200',
-      1,
-      1_000_000,
-      problems,
-    ),
-    logLevel: oneOf('LOG_LEVEL', env.LOG_LEVEL ?? 'info', LOG_LEVELS, problems),
+    quotesCron: cron('QUOTES_CRON', env.QUOTES_CRON, problems),
+    maxConcurrency: wholeNumber('MAX_CONCURRENCY', env.MAX_CONCURRENCY, 1, 1_000, problems),
+    scalingThreshold: wholeNumber('SCALING_THRESHOLD', env.SCALING_THRESHOLD, 1, 1_000_000, problems),
+    logLevel: oneOf('LOG_LEVEL', env.LOG_LEVEL, LOG_LEVELS, problems),
     logFile: env.LOG_FILE,
     once: args.once === true,
     jsonFile: args.json,
   };
   if (problems.length > 0) throw new InvalidConfigError(problems);
   return config;
+}
+
+function setVariables(environment: NodeJS.ProcessEnv): SetVariables {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
 }
 
 function readArgs(argv: readonly string[], problems: string[]): { once?: boolean; json?: string } {
@@ -93,6 +107,17 @@ function wholeNumber(name: string, value: string, least: number, most: number, p
     problems.push(`${name}: expected a whole number from ${least} to ${most}, got ${JSON.stringify(value)}`);
   }
   return number;
+}
+
+/** As the scheduler reads it; one that is well written but of no day that ever comes would fail it as well. */
+function cron(name: string, value: string, problems: string[]): string {
+  try {
+    sendAt(value);
+  } catch (error) {
+    const [why] = (error as Error).message.split('\n');
+    problems.push(`${name}: expected a cron expression, got ${JSON.stringify(value)} (${why})`);
+  }
+  return value;
 }
 
 function oneOf(name: string, value: string, known: readonly string[], problems: string[]): string {

@@ -8,7 +8,7 @@ import type { Quote } from './quote.js';
 export const DAILY_QUOTES = 'daily-quotes';
 
 /** Reads the quotes page by page; when all are stored, computes the statistics. Its cron is set by the configuration. */
-@CursorJob({ name: DAILY_QUOTES, worker: 'financial-data', pageSize: 500 })
+@CursorJob({ name: DAILY_QUOTES, worker: 'financial-data' })
 export class QuoteFeed implements CursorSource<Quote, string> {
   constructor(private readonly dataSource: DataSource) {}
 

@@ -70,6 +70,13 @@ describe('closeWithWorkers', () => {
     },
   );
 
+  test('ends at once at a second signal that comes in the moment of the first', async () => {
+    const program = start('with workers at two signals', 'hangs');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.ended).toEqual({ code: BY_SIGINT, signal: null });
+  });
+
   test('exits with 1 when the application could not be closed in order', async () => {
     const program = start('with workers', 'fails');
     expect(await program.nextLine()).toBe('item 1 starts');
@@ -106,6 +113,45 @@ describe('closeWithWorkers where something else listens to the signal', () => {
     await signalUntilEnded(program, 'SIGTERM');
     expect(await program.ended).toEqual({ code: BY_SIGTERM, signal: null });
   });
+});
+
+/** The program with two applications, when both work. */
+async function startTwo(ending: Ending) {
+  const program = start('with workers twice', ending);
+  expect(await program.nextLine()).toBe('other item starts');
+  expect(await program.nextLine()).toBe('item 1 starts');
+  return program;
+}
+
+describe('closeWithWorkers in two applications of one process', () => {
+  test('ends the process when the last one has closed', async () => {
+    const program = await startTwo('finishes');
+    program.signalGroup('SIGTERM');
+    await expectWorkFinished(program);
+    expect(await program.nextLine()).toBe('other item ends');
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
+  test('exits with 1 then when one of them could not be closed in order', async () => {
+    const program = await startTwo('fails');
+    program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('item 1 ends, connection open');
+    expect(await program.nextLine()).toBe('item 2 starts');
+    expect(await program.nextLine()).toBe('item 2 ends, connection open');
+    expect(await program.nextLine()).toBe('other item ends');
+    expect(await program.ended).toEqual({ code: 1, signal: null });
+  });
+
+  test.each(['hangs', 'blocks'] as const)(
+    'ends at once at a second signal, while a handler %s',
+    async (ending) => {
+      const program = await startTwo(ending);
+      program.signalGroup('SIGTERM');
+      expect(await program.nextLine()).toBe(`item 1 ${ending}`);
+      program.signalGroup('SIGINT');
+      expect(await program.ended).toEqual({ code: null, signal: 'SIGINT' });
+    },
+  );
 });
 
 function startFirst(ending: Ending) {

@@ -24,6 +24,7 @@ function recordingLog(): { log: WorkerLog; lines: Line[] } {
 /** The line for an event; `event` may lack what the line does not tell. */
 function lineFor<Name extends EventName>(name: Name, event: Partial<WorkerProcessEvents[Name]>): Line {
   const events = new EventChannel();
+  events.add(['cursorRunEnded', 'triggerSkipped', 'uploadEnded']);
   const { log, lines } = recordingLog();
   logEvents(events, log);
   events.emit(name, event as WorkerProcessEvents[Name]);
@@ -46,6 +47,15 @@ test('an error whose message can not be read costs no line', () => {
   );
 });
 
+test.each([
+  ['attempts-exhausted', true],
+  ['unrecoverable', false],
+  ['rejected', false],
+] as const)('a dead letter for the reason %s carries its error: %p', (reason, carries) => {
+  const { fields } = lineFor('deadLetter', { type: 'mail', id: 'a:0', reason, attempts: 1, error });
+  expect(fields.err).toBe(carries ? error : undefined);
+});
+
 describe('a number stands with its word:', () => {
   test.each([
     [lineFor('scaled', { ...scaled, to: 1, queueSize: 1 }), 'mail: 0 → 1 worker (queue-size, 1 item)'],
@@ -60,7 +70,7 @@ describe('a number stands with its word:', () => {
     ],
     [
       lineFor('workerRetired', { type: 'mail', itemIds: ['a:0'], timeoutMs: 50, abandoned: 1 }),
-      'mail: a handler passed its time limit of 50 ms and was replaced; 1 such handler still running',
+      'mail: a handler passed its time limit of 50 ms and was replaced; 1 call left running',
     ],
     [
       lineFor('cursorRunEnded', {
@@ -131,7 +141,19 @@ test('a callback that failed is named', () => {
   });
 });
 
-const quiet = { type: 'quiet', itemsPerSecond: 0, waiting: 0, running: 0, delayed: 0 };
+const quiet = {
+  type: 'quiet',
+  itemsPerSecond: 0,
+  waiting: 0,
+  running: 0,
+  delayed: 0,
+  submitted: 0,
+  completed: 0,
+  dead: 0,
+  cancelled: 0,
+  handedBack: 0,
+  failedAttempts: 0,
+};
 const busy = {
   ...quiet,
   type: 'mail',
@@ -149,7 +171,9 @@ describe('ReportLogger', () => {
     const jobs = {
       reportPerformance: (since?: PerformanceReport) => {
         asked.push(since);
-        const report = { intervalMs: 100, types: [busy, quiet] } as unknown as PerformanceReport;
+        const completed = busy.completed + reports.length;
+        const types = [{ ...busy, completed }, quiet];
+        const report = { intervalMs: 100, types } as unknown as PerformanceReport;
         reports.push(report);
         return report;
       },

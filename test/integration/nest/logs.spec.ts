@@ -1,5 +1,11 @@
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
-import { Logger, type LoggerService, type ModuleMetadata } from '@nestjs/common';
+import {
+  Injectable,
+  Logger,
+  type LoggerService,
+  type ModuleMetadata,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { LoggerModule } from 'nestjs-pino';
 import { Writable } from 'node:stream';
 import {
@@ -11,7 +17,7 @@ import {
   type CursorSource,
   type WorkerModuleOptions,
 } from '../../../src/index.js';
-import { closeAtEnd, gate, nextEvent, startApplication } from './applications.js';
+import { closeAtEnd, compileApplication, gate, nextEvent, startApplication } from './applications.js';
 
 jest.setTimeout(20_000);
 
@@ -147,6 +153,15 @@ describe('with nestjs-pino', () => {
     expect(lines.filter(({ type }) => type === 'idle')).toEqual([]);
   });
 
+  test('a type whose items all died is reported, with its dead letters', async () => {
+    const { jobs } = await withPino({ reportIntervalMs: 20 });
+    const reported = nextLine(({ intervalMs, dead }) => intervalMs !== undefined && dead === 2);
+    jobs.pause('mail');
+    await jobs.distributeWork('mail', ['bad', 'bad']);
+    jobs.resume('mail');
+    expect(await reported).toMatchObject({ completed: 0, dead: 2 });
+  });
+
   test('feeds, pauses, listeners that fail and what a shutdown could not finish are told of', async () => {
     const held = gate();
     closeAtEnd(async () => held.open());
@@ -196,6 +211,45 @@ describe('with nestjs-pino', () => {
       { durationMs: expect.any(Number), completed: 0, dead: 0, handedBack: 2 },
     ]);
     expect(JSON.stringify(lines)).not.toContain('secret');
+  });
+});
+
+/** What a shutdown writes of the one item that was submitted. */
+const lostLines = (itemId: string) => [
+  'Shutdown begins: 0 running, 1 waiting, 0 delayed; at most 20000 ms to finish',
+  `${LOST} 1 item (mail: ${itemId})`,
+  expect.stringMatching(/^Shutdown ended .* 1 handed back$/),
+];
+const ours = () => lines.filter(({ context }) => context === 'WorkerModule').map(({ msg }) => msg);
+const workersWithPino = () => [
+  WorkerModule.forRoot({ reportIntervalMs: 0 }),
+  LoggerModule.forRoot({ pinoHttp: [{ level: 'debug' }, stream] }),
+];
+
+describe('a shutdown before the application has started', () => {
+  test('tells of what is lost, without a start', async () => {
+    lines.length = 0;
+    const app = await compileApplication({ imports: workersWithPino(), providers: [MailWorker] });
+    const job = await app.get(JobProcess).distributeWork('mail', ['a']);
+    await app.close();
+    expect(ours()).toEqual(lostLines(`${job.id}:0`));
+  });
+
+  test('tells of it after a start that failed before the workers were there', async () => {
+    lines.length = 0;
+    let jobId = '';
+    @Injectable()
+    class Failing implements OnModuleInit {
+      constructor(private readonly jobs: JobProcess) {}
+      async onModuleInit() {
+        ({ id: jobId } = await this.jobs.distributeWork('mail', ['a']));
+        throw new Error('no database');
+      }
+    }
+    const app = await compileApplication({ imports: workersWithPino(), providers: [MailWorker, Failing] });
+    await expect(app.init()).rejects.toThrow('no database');
+    await app.close();
+    expect(ours()).toEqual(lostLines(`${jobId}:0`));
   });
 });
 

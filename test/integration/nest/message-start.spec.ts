@@ -7,7 +7,7 @@ import {
   type LoggerService,
   type ModuleMetadata,
 } from '@nestjs/common';
-import { Transport } from '@nestjs/microservices';
+import { Server, Transport, type CustomTransportStrategy } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { MessageJob, Worker, WorkerModule, WorkerType } from '../../../src/index.js';
 import { freePort } from '../../support/free-port.js';
@@ -45,6 +45,18 @@ interface Line {
   readonly level: string;
   readonly context: unknown;
   readonly message: string;
+}
+
+/** A transport of the application's own. */
+class NamelessServer extends Server implements CustomTransportStrategy {
+  listen(callback: () => void) {
+    callback();
+  }
+  close() {}
+  on() {}
+  unwrap<T>(): T {
+    return undefined as T;
+  }
 }
 
 /** An application that has not started, what it logs, and its clock. */
@@ -101,6 +113,64 @@ describe('@MessageJob in an application that no microservice is connected to', (
     const { app, clock, warnings } = await compileHttp();
     await listen(app);
     await app.close();
+    await clock.turn(60_000);
+    expect(warnings()).toEqual([]);
+  });
+});
+
+@Injectable()
+class OfTransports {
+  @MessageJob('by.redis', { worker: 'mail', transport: Transport.REDIS })
+  ofRedis(name: string) {
+    return name;
+  }
+  @MessageJob('by.tcp', { worker: 'mail', transport: Transport.TCP })
+  ofTcp(name: string) {
+    return name;
+  }
+  @MessageJob('by.queue', { worker: 'mail', transport: Symbol('QUEUE') })
+  ofQueue(name: string) {
+    return name;
+  }
+  @MessageJob('by.any', { worker: 'mail' })
+  ofAny(name: string) {
+    return name;
+  }
+}
+
+const unheard = (method: string, transport: string) => ({
+  level: 'warn',
+  context: 'WorkerModule',
+  message:
+    `@MessageJob on OfTransports.${method}: expected a microservice of its transport, ${transport}, got TCP only, so no ` +
+    'message gets there. Connect one, or leave the transport out to take the messages of each',
+});
+
+describe('@MessageJob of a transport that is not connected', () => {
+  const providers = [MailWorker, OfTransports];
+
+  test('is warned of once the application listens', async () => {
+    const { app, clock, warnings } = await compileHttp({ providers });
+    app.connectMicroservice(await tcp());
+    await app.startAllMicroservices();
+    await listen(app);
+    await clock.turn(5_000);
+    expect(warnings()).toEqual([unheard('ofRedis', 'REDIS'), unheard('ofQueue', 'Symbol(QUEUE)')]);
+  });
+
+  test('is warned of when a microservice starts', async () => {
+    const { compiled, warnings } = await compile({ providers });
+    const app = compiled.createNestMicroservice(await tcp());
+    closeAtEnd(() => app.close());
+    await app.listen();
+    expect(warnings()).toEqual([unheard('ofRedis', 'REDIS'), unheard('ofQueue', 'Symbol(QUEUE)')]);
+  });
+
+  test('is not warned of where what is connected does not say of which transport it is', async () => {
+    const { app, clock, warnings } = await compileHttp({ providers });
+    app.connectMicroservice({ strategy: new NamelessServer() });
+    await app.startAllMicroservices();
+    await listen(app);
     await clock.turn(60_000);
     expect(warnings()).toEqual([]);
   });

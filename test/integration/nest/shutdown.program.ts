@@ -1,6 +1,7 @@
-import { Inject, Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, Module, type OnApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   closeWithWorkers,
   JOB_PROCESS_SETUP,
@@ -18,15 +19,26 @@ import { gate } from './gate.js';
  */
 const [closing, ending] = process.argv.slice(2) as [Closing, Ending];
 
-export type Closing = 'with workers' | 'with workers and a listener' | 'by hooks';
+export type Closing =
+  | 'with workers'
+  | 'with workers and a listener'
+  | 'with workers at two signals'
+  | 'with workers twice'
+  | 'by hooks';
 export type Ending = 'finishes' | 'is signalled again' | 'hangs' | 'blocks' | 'fails';
 
+/** Opens when the application has closed, or could not be. */
+const over = gate();
+
 @Injectable()
-class Connection implements OnModuleDestroy {
+class Connection implements OnModuleDestroy, OnApplicationShutdown {
   isOpen = true;
   onModuleDestroy() {
     this.isOpen = false;
     console.log('connection closes');
+  }
+  onApplicationShutdown() {
+    over.open();
   }
 }
 
@@ -43,7 +55,9 @@ class WatchedJobProcess extends JobProcess {
   override async shutdown(): Promise<void> {
     this.ends.open();
     await super.shutdown();
-    if (ending === 'fails') throw new Error('what was done could not be written down');
+    if (ending !== 'fails') return;
+    over.open();
+    throw new Error('what was done could not be written down');
   }
 }
 
@@ -80,13 +94,36 @@ class SlowWorker extends Worker<string> {
 })
 class AppModule {}
 
+@WorkerType('slower', { timeoutMs: 0 })
+class SlowerWorker extends Worker<string> {
+  override async processItem(item: string) {
+    console.log(`${item} starts`);
+    await over.opened;
+    // Longer than the process would live if the other application ended it.
+    await delay(300);
+    console.log(`${item} ends`);
+  }
+}
+
+/** Another application of the same process, whose item ends when the first one has closed. */
+@Module({ imports: [WorkerModule.forRoot()], providers: [SlowerWorker] })
+class OtherModule {}
+
 const app = await NestFactory.create(AppModule, { logger: false });
 if (closing === 'by hooks') app.enableShutdownHooks();
 else closeWithWorkers(app);
 if (closing === 'with workers and a listener') {
   process.on('SIGTERM', () => console.log('listener is told of SIGTERM'));
 }
+if (closing === 'with workers at two signals') {
+  process.prependOnceListener('SIGTERM', () => process.kill(process.pid, 'SIGINT'));
+}
 await app.listen(0, '127.0.0.1');
+if (closing === 'with workers twice') {
+  const other = await NestFactory.createApplicationContext(OtherModule, { logger: false });
+  closeWithWorkers(other);
+  await other.get(JobProcess).distributeWork('slower', 'other item');
+}
 // The second one waits when the signal comes, and is worked on all the same.
 const items = ending === 'hangs' || ending === 'blocks' ? ['item 1'] : ['item 1', 'item 2'];
 await app.get(JobProcess).distributeWork('slow', items);

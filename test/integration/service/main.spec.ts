@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { Redis } from 'ioredis';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -11,6 +12,7 @@ import { WEBHOOK_PATTERN } from '../../../src/service/activity/webhook-feed.js';
 import { loadWebhookPayloads } from '../../../src/service/activity/webhook-payloads.js';
 import { USAGE } from '../../../src/service/config/service-config.js';
 import { databaseOptions, openDataSource } from '../../../src/service/database.js';
+import { countText } from '../../../src/service/display/number-text.js';
 import type { RunSummary } from '../../../src/service/display/run-summary.js';
 import { renderSummary } from '../../../src/service/display/render-summary.js';
 import { runCommand } from '../../../src/service/embedded-postgres/run-command.js';
@@ -167,6 +169,23 @@ describe('a start that cannot be', () => {
     expect(errors).toBe(`\nLOG_FILE: ${expected} 'no/service.log'\n--json: ${expected} 'no/summary.json'\n`);
   });
 
+  it('names a cron that cannot be read, before a Postgres is started', async () => {
+    const { code, output, errors } = await endOf([], { QUOTES_CRON: 'daily at six' });
+    expect([code, output]).toEqual([1, '']);
+    expect(errors).toBe(
+      '\nQUOTES_CRON: expected a cron expression, got "daily at six" (Unknown alias: dai)\n',
+    );
+  });
+
+  it('leaves no file for the summary that there will never be, and keeps one of a former run', async () => {
+    const env = { DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x`, PORT: '0' };
+    const [kept, never] = ['kept.json', 'never.json'].map((file) => path.join(build.folder, file));
+    await writeFile(kept!, '{}\n');
+    for (const file of [kept!, never!]) expect((await endOf(['--json', file], env)).code).toBe(1);
+    expect(await readFile(kept!, 'utf8')).toBe('{}\n');
+    expect(existsSync(never!)).toBe(false);
+  });
+
   it('names the port that is in use', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -241,14 +260,27 @@ describe('without --once', () => {
     expect(output).not.toMatch(/Run of|stays up/);
   });
 
+  it('a signal in the middle of the run tells of the rows that go with the Postgres of the service', async () => {
+    const program = start([], { PORT: '0' });
+    await program.printed(/user-processing +\d+ %/);
+    program.signal('SIGINT');
+    const { signal, output, errors } = await program.ended;
+    expect([signal, errors]).toEqual(['SIGINT', '']);
+    expect(output).toMatch(
+      /\nEnded after [^\n]*\n[\d,]+ of 10,000 rows of the upload \S+ were not worked on, and went with the service's own Postgres; one that DATABASE_URL names would keep them\.\n$/,
+    );
+    expect(await noLeftovers()).toEqual([]);
+  });
+
   it('a signal in the middle of the run leaves nothing half done, and the next service does the rest', async () => {
     const url = await databaseUrl();
-    const program = start([], { PORT: '0', DATABASE_URL: url });
+    const program = start(['--json', 'interrupted.json'], { PORT: '0', DATABASE_URL: url });
     await program.printed(/user-processing +\d+ %/);
     program.signal('SIGTERM');
     const { signal, output, errors } = await program.ended;
     expect([signal, errors]).toEqual(['SIGTERM', '']);
     expect(output).not.toMatch(/Run of|stays up/);
+    expect(existsSync(path.join(build.folder, 'interrupted.json'))).toBe(false);
 
     const [upload] = await query<{ id: string; status: string; done: number; failed: number }>(
       url,
@@ -270,6 +302,10 @@ describe('without --once', () => {
     expect(rows!.done).toBeGreaterThan(0);
     expect(rows!.pending).toBeGreaterThan(0);
     expect(users).toBe(rows!.emails);
+    expect(output).toContain(
+      `\n${countText(rows!.pending)} of ${countText(expectation.rows)} rows of the upload ${upload!.id} were not worked on; ` +
+        `the next service goes on with them at POST /uploads/${upload!.id}/process.\n`,
+    );
 
     const next = await startTestService(url);
     const ended = next.next('uploadEnded');
@@ -311,7 +347,7 @@ describe('a signal while work is under way that takes its time', () => {
     await letGo();
     const { signal, output, errors } = await program.ended;
     expect([signal, errors]).toEqual(['SIGINT', '']);
-    expect(output).toMatch(/ends at once\.\nEnded after \d[^\n]*\.\n$/);
+    expect(output).toMatch(/ends at once\.\nEnded after \d[^\n]*\.\n[^\n]* were not worked on; [^\n]*\.\n$/);
   });
 
   it('and a second one ends it at once', async () => {
@@ -319,8 +355,9 @@ describe('a signal while work is under way that takes its time', () => {
     program.signal('SIGINT');
     await program.printed(/^\nSIGINT: finishing/m);
     program.signal('SIGTERM');
-    const { signal, output, errors } = await program.ended;
-    expect([signal, errors]).toEqual(['SIGTERM', '']);
+    const { code, signal, output, errors } = await program.ended;
+    // By the code for it, where it comes before the process has left it to the system.
+    expect([signal ?? code, errors]).toEqual([signal === null ? 143 : 'SIGTERM', '']);
     expect(output).toMatch(/ends at once\.\n$/);
     await letGo();
   });

@@ -662,12 +662,6 @@ describe('a service that cannot start says why, and leaves no connection behind:
     expect(await failure(database.url, { PORT })).toBe(`Port ${PORT} (PORT) is in use`);
   });
 
-  it('its cron is none', async () => {
-    expect(await failure(database.url, { QUOTES_CRON: 'at dawn' })).toMatch(
-      /^Cursor job "daily-quotes": cron: expected a cron expression .* got "at dawn"/,
-    );
-  });
-
   it('its database does not exist', async () => {
     const url = new URL(database.url);
     url.pathname = '/no_such_database';

@@ -1,9 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import {
   asksForHelp,
+  DEFAULTS,
   InvalidConfigError,
   readConfig,
   USAGE,
+  USUAL_PORT,
 } from '../../../src/service/config/service-config.js';
 import { startError } from '../../../src/service/start-error.js';
 
@@ -71,6 +74,13 @@ describe('readConfig', () => {
     ['PORT', '70000', 'a whole number from 0 to 65535, got "70000"'],
     ['MAX_CONCURRENCY', '0', 'a whole number from 1 to 1000, got "0"'],
     ['SCALING_THRESHOLD', 'many', 'a whole number from 1 to 1000000, got "many"'],
+    ['QUOTES_CRON', 'every day', 'a cron expression, got "every day" (Unknown alias: eve)'],
+    ['QUOTES_CRON', '0 61 * * *', 'a cron expression, got "0 61 * * *" (Field value (61) is out of range)'],
+    [
+      'QUOTES_CRON',
+      '0 0 31 2 *',
+      'a cron expression, got "0 0 31 2 *" (Something went wrong. No execution date was found in the next 8 years.)',
+    ],
     ['LOG_LEVEL', 'loud', 'one of fatal, error, warn, info, debug, trace, silent, got "loud"'],
     [
       'DATABASE_URL',
@@ -92,6 +102,32 @@ describe('readConfig', () => {
     expect(named[0]).toContain(USAGE);
     expect(problems(['file.csv'])[0]).toContain(USAGE);
     expect(problems(['--json'])[0]).toContain(USAGE);
+  });
+});
+
+describe('.env.example', () => {
+  const lines = readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8').split('\n');
+  const assigned = (pattern: RegExp) =>
+    Object.fromEntries(
+      lines.flatMap((line) => {
+        const found = pattern.exec(line);
+        return found === null ? [] : [[found[1], found[2]]];
+      }),
+    );
+
+  it('has the defaults', () => {
+    expect(assigned(/^([A-Z_]+)=(.*)$/)).toEqual(DEFAULTS);
+    expect(lines).toContain(`# Port for HTTP. Without it: ${USUAL_PORT} if it is free, else any.`);
+  });
+
+  it('has values that the service takes', () => {
+    expect(problems([], assigned(/^(?:# )?([A-Z_]+)=(.*)$/))).toEqual([]);
+  });
+
+  it('has every variable', () => {
+    const names = Object.keys(assigned(/^(?:# )?([A-Z_]+)=(.*)$/));
+    const others = ['PORT', 'DATABASE_URL', 'REDIS_URL', 'LOG_FILE'];
+    expect(names.toSorted()).toEqual([...Object.keys(DEFAULTS), ...others].toSorted());
   });
 });
 

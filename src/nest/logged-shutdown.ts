@@ -4,7 +4,7 @@ import { counted } from './counted.js';
 import type { WorkerLog } from './worker-log.js';
 
 /** Lets work finish, with a line in the log as this begins and one when it has ended. */
-export async function shutDown(
+export async function shutDownAndLog(
   jobs: JobProcess,
   log: WorkerLog,
   { shutdownTimeoutMs, clock }: { readonly shutdownTimeoutMs: number; readonly clock: Clock },

@@ -1,0 +1,155 @@
+import { describe, expect, jest, test } from '@jest/globals';
+import { Controller, type ModuleMetadata } from '@nestjs/common';
+import { ScheduleModule } from '@nestjs/schedule';
+import {
+  CursorJob,
+  getWorkerTypeToken,
+  InjectWorkerType,
+  InvalidOptionsError,
+  MessageJob,
+  Worker,
+  WorkerModule,
+  WorkerType,
+  type CursorSource,
+  type WorkerTypeDoor,
+} from '../../../src/index.js';
+import { startApplication } from './applications.js';
+
+jest.setTimeout(20_000);
+
+/** As a caller without types may write it. */
+const untyped = (decorator: unknown) => decorator as (...args: unknown[]) => ClassDecorator & MethodDecorator;
+
+@WorkerType('mail')
+class MailWorker extends Worker {
+  override processItem() {}
+}
+
+const refusal = (metadata: ModuleMetadata) =>
+  startApplication({
+    ...metadata,
+    imports: [WorkerModule.forRoot(), ...(metadata.imports ?? [])],
+    providers: [MailWorker, ...(metadata.providers ?? [])],
+  }).then(
+    () => 'started',
+    (error: Error) => error.message,
+  );
+
+function declareStatic() {
+  class Registrations {
+    @(untyped(MessageJob)('user.registered'))
+    static toItems() {}
+  }
+  return Registrations;
+}
+
+describe('at its declaration is refused', () => {
+  test.each([
+    [[], 'undefined'],
+    [[null], 'null'],
+    [['digest'], '"digest"'],
+  ])('@CursorJob with %j', (given, got) => {
+    const declare = () => {
+      @(untyped(CursorJob)(...given))
+      class Digest {}
+      return Digest;
+    };
+    expect(declare).toThrow(
+      new InvalidOptionsError('@CursorJob on Digest', [
+        `expected an object of options with name and worker, got ${got}`,
+      ]),
+    );
+  });
+
+  const pattern = 'expected a pattern, a text that is not empty or an object, got';
+  const options = 'expected an object of options with worker, got';
+
+  test.each<[unknown[], string[]]>([
+    [['user.registered'], [`${options} undefined`]],
+    [['user.registered', null], [`${options} null`]],
+    [[undefined, { worker: 'mail' }], [`${pattern} undefined`]],
+    [[null, { worker: 'mail' }], [`${pattern} null`]],
+    [['', { worker: 'mail' }], [`${pattern} ""`]],
+    [[7, { worker: 'mail' }], [`${pattern} 7`]],
+    [[], [`${pattern} undefined`, `${options} undefined`]],
+  ])('@MessageJob with %j', (given, problems) => {
+    const declare = () => {
+      class Registrations {
+        @(untyped(MessageJob)(...given))
+        toItems() {}
+      }
+      return Registrations;
+    };
+    expect(declare).toThrow(new InvalidOptionsError('@MessageJob on Registrations.toItems', problems));
+  });
+
+  test('@MessageJob on a static method, under the name of its class', () => {
+    expect(declareStatic).toThrow('@MessageJob on Registrations.toItems: expected an object of options');
+  });
+});
+
+describe('@CursorJob', () => {
+  test('without a name and a worker is refused at the start', async () => {
+    @(untyped(CursorJob)({}))
+    class Digest implements CursorSource {
+      fetchPage() {
+        return Promise.resolve({ items: [], next: undefined });
+      }
+    }
+    expect(await refusal({ providers: [Digest] })).toBe(
+      '@CursorJob on Digest: 2 wrong options: name: expected a text that is not empty, got undefined; ' +
+        'worker: expected a worker type (known: mail), got undefined',
+    );
+  });
+
+  test('with a cron of a day that never comes is refused at the start', async () => {
+    @CursorJob({ name: 'digest', worker: 'mail', cron: '0 0 31 2 *' })
+    class Digest implements CursorSource {
+      fetchPage() {
+        return Promise.resolve({ items: [], next: undefined });
+      }
+    }
+    expect(await refusal({ imports: [ScheduleModule.forRoot()], providers: [Digest] })).toBe(
+      'Cursor job "digest": cron: expected a cron expression and a time zone that exist, got "0 0 31 2 *" ' +
+        '(Something went wrong. No execution date was found in the next 8 years.)',
+    );
+  });
+});
+
+/** A class as an expression that gives it no name. */
+const nameless = <Class>(declared: Class): Class => declared;
+
+describe('a class without a name is told as such', () => {
+  test('by @CursorJob', async () => {
+    const source = nameless(class {});
+    CursorJob({ name: 'x', worker: 'mail' })(source);
+    expect(await refusal({ providers: [source] })).toBe(
+      '@CursorJob on a class without a name: expected a method fetchPage(cursor, limit), got none',
+    );
+  });
+
+  test('among the controllers', async () => {
+    const worker = nameless(class {});
+    WorkerType('lost')(worker);
+    Controller()(worker);
+    expect(await refusal({ controllers: [worker] })).toMatch(
+      /^@WorkerType on a class without a name: expected the class among the providers/,
+    );
+  });
+
+  test('where it is the token of what injects a door to an unknown type', async () => {
+    class OfAnotherApplication {
+      @InjectWorkerType('male') readonly door!: WorkerTypeDoor;
+    }
+    // There is a door only where some class of the process asks for it.
+    expect(new OfAnotherApplication().door).toBeUndefined();
+    const provider = {
+      provide: nameless(class {}),
+      useFactory: (door: unknown) => ({ door }),
+      inject: [getWorkerTypeToken('male')],
+    };
+    expect(await refusal({ providers: [provider] })).toBe(
+      '@InjectWorkerType: a class without a name: expected a worker type (known: mail), got "male"',
+    );
+  });
+});

@@ -1,0 +1,243 @@
+import { describe, expect, jest, test } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { JobProcess, type RowOutcome, type Upload } from '../../../src/index.js';
+import {
+  getWorkerEntities,
+  getWorkerMigrations,
+  WorkerUpload,
+  WorkerUploadRow,
+} from '../../../src/typeorm.js';
+import { until } from '../../support/until.js';
+import { rowWork } from './row-work.js';
+import { application, dataSource, processed, rowsOf, store, upload } from './uploads-database.js';
+
+jest.setTimeout(30_000);
+
+/** Rows up to `last`, and then the error if there is one. */
+async function* numbered(last: number, error?: Error) {
+  for (let number = 1; number <= last; number++) {
+    if (number % 1_000 === 0) await Promise.resolve();
+    yield { number };
+  }
+  if (error !== undefined) throw error;
+}
+
+const done = (number: number, attempts = 1): RowOutcome => ({ number, attempts, state: 'done' });
+const failed = (number: number, error: string, attempts = 1): RowOutcome => ({
+  number,
+  attempts,
+  state: 'failed',
+  error,
+});
+
+const statesOf = async (id: string) =>
+  (await rowsOf(id)).map(({ state, attempts, error }) => [state, attempts, error]);
+
+/** Statements that wait for a lock, once there are so many. */
+const waitingForLocks = (count: number) =>
+  until(
+    async () => {
+      const [answer] = await dataSource.query<{ waiting: number }[]>(
+        `SELECT count(*)::int AS waiting FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      return answer!.waiting;
+    },
+    (waiting) => waiting === count,
+    10_000,
+  );
+
+describe('uploads', () => {
+  test('have entities that say what the migrations made', async () => {
+    expect((await dataSource.driver.createSchemaBuilder().log()).upQueries.map(({ query }) => query)).toEqual(
+      [],
+    );
+    expect(getWorkerEntities()).toEqual([WorkerUpload, WorkerUploadRow]);
+  });
+
+  test('have migrations that can be undone', async () => {
+    for (const _ of getWorkerMigrations()) await dataSource.undoLastMigration();
+    expect(await dataSource.query("SELECT tablename FROM pg_tables WHERE tablename LIKE 'worker_%'")).toEqual(
+      [],
+    );
+    await dataSource.runMigrations();
+  });
+
+  describe('are received', () => {
+    test('row by row, as a source gives them', async () => {
+      const received = await upload(numbered(2_500));
+      expect(received).toEqual({
+        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        name: 'users.csv',
+        type: 'rows',
+        status: 'received',
+        rows: 2_500,
+        done: 0,
+        failed: 0,
+      });
+      expect(await store.find(received.id)).toEqual(received);
+      expect(await store.readPage(received.id, 999, 2)).toEqual([
+        { number: 1_000, payload: { number: 1_000 } },
+        { number: 1_001, payload: { number: 1_001 } },
+      ]);
+      expect(await store.readPage(received.id, 2_499, 5)).toHaveLength(1);
+      expect(await store.readPage(received.id, 2_500, 5)).toEqual([]);
+    });
+
+    test('not at all when the source breaks off: nothing is left but the record', async () => {
+      await expect(upload(numbered(1_500, new Error('connection reset')))).rejects.toThrow(
+        'connection reset',
+      );
+      const [record] = await dataSource.getRepository(WorkerUpload).find();
+      expect(record).toMatchObject({ status: 'aborted', rows: 0 });
+      expect(await rowsOf(record!.id)).toEqual([]);
+      const app = await application();
+      await expect(app.get(JobProcess).processUserUpload(record!.id)).rejects.toMatchObject({
+        code: 'UPLOAD_NOT_READY',
+        message: expect.stringMatching(/expected one that was received in full, got one that is aborted/),
+      });
+    });
+
+    test('not at all, with both reasons when what came in can not be cleared away either', async () => {
+      const broken = new Error('connection reset');
+      const receiving = upload(
+        (async function* () {
+          yield 'a';
+          await dataSource.query('ALTER TABLE worker_upload_rows RENAME TO rows_elsewhere');
+          throw broken;
+        })(),
+      );
+      const error = await receiving.catch((thrown: unknown) => thrown as AggregateError);
+      await dataSource.query('ALTER TABLE rows_elsewhere RENAME TO worker_upload_rows');
+      expect(error).toBeInstanceOf(AggregateError);
+      const { message, cause, errors } = error as AggregateError;
+      expect(message).toMatch(
+        /^connection reset; what came in of upload [0-9a-f-]{36} could not be cleared away: .*worker_upload_rows.* does not exist$/,
+      );
+      expect(cause).toBe(broken);
+      expect(errors).toEqual([broken, expect.objectContaining({ code: '42P01' })]);
+    });
+
+    test.each([
+      ['undefined', undefined, 'Row 2: expected a JSON value, got undefined'],
+      ['a function', () => 1, 'Row 2: expected a JSON value, got function'],
+      ['a bigint', 5n, /BigInt/],
+    ])('not at all when a row is no JSON: %s', async (_, row, message) => {
+      await expect(upload([{ name: 'Ada' }, row])).rejects.toThrow(message);
+      expect(await dataSource.getRepository(WorkerUploadRow).count()).toBe(0);
+    });
+
+    test('whatever texts and keys they have', async () => {
+      const payloads = [
+        { text: 'a\u0000b', 'key\u0000': 1 },
+        'lone \ud800 surrogate',
+        JSON.parse('{"__proto__": {"polluted": true}, "constructor": 5}') as unknown,
+        null,
+        0,
+        '',
+        [[], {}],
+        '\ud83d\ude00 \u2028',
+        1.7976931348623157e308,
+      ];
+      const { id } = await upload(payloads);
+      const app = await application();
+      expect(await processed(app.get(JobProcess), id)).toMatchObject({
+        status: 'completed',
+        done: payloads.length,
+      });
+      expect(rowWork.worked).toEqual(payloads);
+      expect(Object.hasOwn(rowWork.worked[2] as object, '__proto__')).toBe(true);
+      expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+    });
+  });
+
+  test('count no outcome twice, and none of a row that there is not', async () => {
+    const { id }: Upload = await upload(['a', 'b', 'c']);
+    const outcomes = [done(1), failed(2, 'no', 2), done(9)];
+    await store.start(id);
+    await store.recordOutcomes(id, outcomes);
+    await store.recordOutcomes(id, outcomes);
+    await store.recordOutcomes(id, []);
+    await store.recordOutcomes(randomUUID(), outcomes);
+    expect(await store.find(id)).toMatchObject({ done: 1, failed: 1 });
+    expect(await statesOf(id)).toEqual([
+      ['done', 1, null],
+      ['failed', 2, 'no'],
+      ['pending', 0, null],
+    ]);
+    // One row has no outcome: the upload has not finished.
+    expect(await store.finish(id)).toMatchObject({ status: 'processing' });
+    expect(await dataSource.getRepository(WorkerUpload).findOneBy({ id })).toMatchObject({
+      finishedAt: null,
+    });
+    await store.recordOutcomes(id, [failed(3, '')]);
+    expect(await store.finish(id)).toMatchObject({ status: 'completed-with-failures', done: 1, failed: 2 });
+  });
+
+  test('count a row that failed as done when it is, and never the other way round', async () => {
+    const { id } = await upload(['a', 'b']);
+    await store.recordOutcomes(id, [failed(1, 'no'), failed(2, 'no')]);
+    await store.recordOutcomes(id, [failed(1, 'not yet', 2)]);
+    expect(await store.find(id)).toMatchObject({ done: 0, failed: 2 });
+    expect(await statesOf(id)).toEqual([
+      ['failed', 2, 'not yet'],
+      ['failed', 1, 'no'],
+    ]);
+    for (let time = 0; time < 2; time++) await store.recordOutcomes(id, [done(1, 3)]);
+    await store.recordOutcomes(id, [failed(1, 'no'), done(1, 5)]);
+    expect(await statesOf(id)).toEqual([
+      ['done', 3, null],
+      ['failed', 1, 'no'],
+    ]);
+    expect(await store.finish(id)).toMatchObject({ status: 'completed-with-failures', done: 1, failed: 1 });
+    await store.recordOutcomes(id, [done(2)]);
+    expect(await store.finish(id)).toMatchObject({ status: 'completed', done: 2, failed: 0 });
+  });
+
+  test.each<[string, RowOutcome[], RowOutcome[], { done: number; failed: number }]>([
+    ['the same outcome', [done(1)], [done(1)], { done: 1, failed: 0 }],
+    ['a failure that is overtaken', [done(1)], [failed(1, 'no')], { done: 1, failed: 0 }],
+    ['a failure that is made good', [failed(1, 'no')], [done(1)], { done: 1, failed: 0 }],
+    ['two failures', [failed(1, 'no')], [failed(1, 'no')], { done: 0, failed: 1 }],
+  ])('count a row once of which two calls at once write %s', async (_, first, second, counts) => {
+    const { id } = await upload(['a']);
+    const holder = dataSource.createQueryRunner();
+    await holder.startTransaction();
+    await holder.query('SELECT FROM worker_upload_rows FOR UPDATE');
+    const writing = [store.recordOutcomes(id, first)];
+    expect(await waitingForLocks(1)).toBe(1);
+    writing.push(store.recordOutcomes(id, second));
+    expect(await waitingForLocks(2)).toBe(2);
+    await holder.commitTransaction();
+    await holder.release();
+    await Promise.all(writing);
+    expect(await store.find(id)).toMatchObject(counts);
+    const states = await dataSource.getRepository(WorkerUploadRow).find();
+    expect(states.map(({ state }) => state)).toEqual([counts.done === 1 ? 'done' : 'failed']);
+  });
+
+  test('count each row once, however many write it at the same time, and lock nothing crosswise', async () => {
+    const numbers = Array.from({ length: 200 }, (_, index) => index + 1);
+    const { id } = await upload(numbers);
+    const writeAtOnce = (...calls: RowOutcome[][]) =>
+      Promise.all(
+        calls.flatMap((call) => [call, call.toReversed()]).map((call) => store.recordOutcomes(id, call)),
+      );
+    for (let round = 0; round < 5; round++) {
+      await dataSource.query("UPDATE worker_upload_rows SET state = 'pending'");
+      await dataSource.query('UPDATE worker_uploads SET done = 0, failed = 0');
+      await writeAtOnce(
+        numbers.map((number) => failed(number, 'no')),
+        numbers.filter((number) => number % 2 === 0).map((number) => done(number)),
+        numbers.filter((number) => number % 3 === 0).map((number) => done(number)),
+      );
+      expect(await store.find(id)).toMatchObject({ done: 133, failed: 67 });
+      expect(await dataSource.getRepository(WorkerUploadRow).countBy({ state: 'done' })).toBe(133);
+      await writeAtOnce(
+        numbers.map((number) => done(number)),
+        numbers.map((number) => done(number)),
+      );
+      expect(await store.finish(id)).toMatchObject({ status: 'completed', done: 200, failed: 0 });
+    }
+  });
+});
