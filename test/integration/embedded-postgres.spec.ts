@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,8 +11,6 @@ import {
 import { runCommand } from '../../src/service/embedded-postgres/run-command.js';
 import { startTypescriptProgram, type TypescriptProgram } from '../support/typescript-program.js';
 import { until } from '../support/until.js';
-
-jest.setTimeout(60_000);
 
 const PROGRAM = new URL('./embedded-postgres.program.ts', import.meta.url);
 const GONE_LIMIT_MS = 20_000;

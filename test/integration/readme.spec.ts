@@ -31,8 +31,6 @@ import { freePort } from '../support/free-port.js';
 import { until } from '../support/until.js';
 import { startTestService } from './service/running-service.js';
 
-jest.setTimeout(60_000);
-
 const LISTEN_LIMIT_MS = 20_000;
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

@@ -1,11 +1,9 @@
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { createTestDatabase } from '../support/database.js';
 import { createRedisNamespace } from '../support/redis.js';
 import { startRedisServer } from '../support/redis-server.js';
-
-jest.setTimeout(60_000);
 
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

@@ -3,7 +3,6 @@ export function requiredUrl(variable: 'DATABASE_URL' | 'REDIS_URL'): URL {
   const url = process.env[variable];
   if (url) return new URL(url);
   throw new Error(
-    `${variable} is not set. Specs that need a server belong into test/integration or test/conformance, where ` +
-      'Jest starts one for them.',
+    `${variable} is not set. Specs that need a server belong into test/integration, where Jest starts one for them.`,
   );
 }

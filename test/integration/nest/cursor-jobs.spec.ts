@@ -13,8 +13,6 @@ import {
 import { compileApplication, gate, nextEvent, startApplication } from './applications.js';
 import { rowWork, RowWorker } from './row-work.js';
 
-jest.setTimeout(30_000);
-
 const workers = (options: WorkerModuleOptions = {}) =>
   WorkerModule.forRoot({ reportIntervalMs: 0, ...options });
 

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Controller, type ModuleMetadata } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
 import {
@@ -14,8 +14,6 @@ import {
   type WorkerTypeDoor,
 } from '../../../src/index.js';
 import { startApplication } from './applications.js';
-
-jest.setTimeout(20_000);
 
 /** As a caller without types may write it. */
 const untyped = (decorator: unknown) => decorator as (...args: unknown[]) => ClassDecorator & MethodDecorator;

@@ -1,10 +1,8 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { startTypescriptProgram } from '../../support/typescript-program.js';
 import { closeAtEnd } from './applications.js';
 import { mayBeFirstProcess, startAsFirstProcess } from './first-process.js';
 import type { Closing, Ending } from './shutdown.program.js';
-
-jest.setTimeout(30_000);
 
 const PROGRAM = new URL('shutdown.program.ts', import.meta.url);
 /** What a shell reports for a process that SIGTERM or SIGINT ended. */

@@ -36,8 +36,6 @@ import {
   type Gate,
 } from './applications.js';
 
-jest.setTimeout(30_000);
-
 const workers = () => WorkerModule.forRoot({ reportIntervalMs: 0 });
 
 describe('when the application closes', () => {

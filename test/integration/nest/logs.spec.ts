@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   Injectable,
   Logger,
@@ -18,8 +18,6 @@ import {
   type WorkerModuleOptions,
 } from '../../../src/index.js';
 import { closeAtEnd, compileApplication, gate, nextEvent, startApplication } from './applications.js';
-
-jest.setTimeout(20_000);
 
 @WorkerType('mail', { retry: { limit: 1, backoffMs: 0 }, scalingThreshold: 2 })
 class MailWorker extends Worker<string> {

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import {
   Catch,
   Injectable,
@@ -21,8 +21,6 @@ import { Payload, RpcException } from '@nestjs/microservices';
 import { of, tap } from 'rxjs';
 import { MessageJob, type MessageReceipt } from '../../../src/index.js';
 import { overTcp, Registrations, send, type User } from './mail-application.js';
-
-jest.setTimeout(30_000);
 
 const Role = (role: string) => SetMetadata('role', role);
 

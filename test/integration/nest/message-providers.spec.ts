@@ -16,8 +16,6 @@ import { MessageJob } from '../../../src/index.js';
 import { compileApplication } from './applications.js';
 import { MailWorker, overTcp, Registrations, Seen, send, workers, type User } from './mail-application.js';
 
-jest.setTimeout(30_000);
-
 function namedHandlers(pattern: string, make: (text: string) => string): Type {
   @Injectable()
   class Handlers {

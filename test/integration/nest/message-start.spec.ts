@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import {
   Controller,
   Get,
@@ -13,8 +13,6 @@ import { MessageJob, Worker, WorkerModule, WorkerType } from '../../../src/index
 import { freePort } from '../../support/free-port.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { closeAtEnd } from './applications.js';
-
-jest.setTimeout(20_000);
 
 @WorkerType('mail')
 class MailWorker extends Worker {

@@ -19,8 +19,6 @@ import {
   workers,
 } from './mail-application.js';
 
-jest.setTimeout(30_000);
-
 describe.each(['microservice', 'hybrid'] as const)('@MessageJob in a %s application', (kind) => {
   test('hands the items of a request to the worker, and answers when they have ended', async () => {
     const { client, seen, jobs } = await overTcp({ providers: [Registrations] }, kind);

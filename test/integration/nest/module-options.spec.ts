@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
@@ -10,8 +10,6 @@ import {
 } from '../../../src/index.js';
 import { closeAtEnd, compileApplication } from './applications.js';
 import { MailWorker, Outbox } from './example-workers.js';
-
-jest.setTimeout(20_000);
 
 async function refusal(options: unknown, providers: Type[] = [MailWorker, Outbox]): Promise<string> {
   @Module({ imports: [WorkerModule.forRoot(options as WorkerModuleOptions)], providers })

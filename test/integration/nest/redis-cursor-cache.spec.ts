@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import {
   connectRedisCursorCache,
@@ -12,8 +12,6 @@ import { startRedisServer } from '../../support/redis-server.js';
 import { createRedisNamespace, type RedisNamespace } from '../../support/redis.js';
 import { closeAtEnd, startApplication } from './applications.js';
 import { rowWork, RowWorker } from './row-work.js';
-
-jest.setTimeout(30_000);
 
 describe('RedisCursorCache', () => {
   let namespace: RedisNamespace;

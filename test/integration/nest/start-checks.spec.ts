@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import {
   Controller,
   Injectable,
@@ -24,8 +24,6 @@ import {
   type WorkerTypeDoor,
 } from '../../../src/index.js';
 import { startApplication } from './applications.js';
-
-jest.setTimeout(20_000);
 
 @WorkerType('mail')
 class MailWorker extends Worker {

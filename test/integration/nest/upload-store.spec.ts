@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { JobProcess, type RowOutcome, type Upload } from '../../../src/index.js';
 import {
@@ -10,8 +10,6 @@ import {
 import { until } from '../../support/until.js';
 import { rowWork } from './row-work.js';
 import { application, dataSource, processed, rowsOf, store, upload } from './uploads-database.js';
-
-jest.setTimeout(30_000);
 
 /** Rows up to `last`, and then the error if there is one. */
 async function* numbered(last: number, error?: Error) {

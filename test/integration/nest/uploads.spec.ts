@@ -1,12 +1,10 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { JobProcess, WorkerModule } from '../../../src/index.js';
 import { WorkerUpload } from '../../../src/typeorm.js';
 import { gate, nextEvent, startApplication } from './applications.js';
 import { rowWork, RowWorker } from './row-work.js';
 import { application, dataSource, processed, rowsOf, store, upload } from './uploads-database.js';
-
-jest.setTimeout(30_000);
 
 describe('uploads are worked off', () => {
   test('page by page, with an outcome for each row', async () => {

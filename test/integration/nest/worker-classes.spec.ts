@@ -1,10 +1,8 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Injectable, Module, Scope, type Type } from '@nestjs/common';
 import { JobProcess, Worker, WorkerFactory, WorkerModule, WorkerType } from '../../../src/index.js';
 import { compileApplication, startApplication } from './applications.js';
 import { ImportWorker, MailWorker, Outbox, quiet } from './example-workers.js';
-
-jest.setTimeout(20_000);
 
 async function refusalOf(...providers: Type[]): Promise<Error> {
   const compiled = compileApplication({ imports: [WorkerModule.forRoot(quiet)], providers });

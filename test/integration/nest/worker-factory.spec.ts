@@ -1,10 +1,8 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Injectable, Scope, type DynamicModule } from '@nestjs/common';
 import { JobProcess, Worker, WorkerFactory, WorkerModule, WorkerType } from '../../../src/index.js';
 import { gate, startApplication } from './applications.js';
 import { ImportWorker, MailWorker, Outbox } from './example-workers.js';
-
-jest.setTimeout(20_000);
 
 async function withLate(...providers: NonNullable<DynamicModule['providers']>) {
   return startApplication({

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Global, Inject, Injectable, Module } from '@nestjs/common';
 import {
   CursorJob,
@@ -17,8 +17,6 @@ import {
 } from '../../../src/index.js';
 import { compileApplication, gate, nextEvent, startApplication } from './applications.js';
 import { ImportWorker, MailWorker, Outbox, quiet } from './example-workers.js';
-
-jest.setTimeout(20_000);
 
 describe('WorkerModule.forRoot', () => {
   test('finds the workers of every module, gives them their dependencies and runs what is submitted', async () => {

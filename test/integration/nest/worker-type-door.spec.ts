@@ -10,8 +10,6 @@ import {
 import { nextEvent, startApplication } from './applications.js';
 import { ImportWorker, MailWorker, Outbox, quiet } from './example-workers.js';
 
-jest.setTimeout(20_000);
-
 describe('@InjectWorkerType', () => {
   test('injects a typed door to one type, in classes that are decorated after forRoot() ran as well', async () => {
     const workers = WorkerModule.forRoot(quiet);

@@ -1,4 +1,3 @@
-/* oxlint-disable jest/no-conditional-expect -- what is checked depends on the case */
 import { describe, expect, it, jest } from '@jest/globals';
 import * as fc from 'fast-check';
 import { QueueFullError } from '../../../src/core/errors.js';

@@ -16,6 +16,15 @@ beforeEach(() => {
 
 afterEach(() => check.stop());
 
+test('lets what is due at the next turn come first', async () => {
+  let came = false;
+  setImmediate(() => (came = true));
+
+  await check.findLeaks();
+
+  expect(came).toBe(true);
+});
+
 describe('finds', () => {
   test('a timeout, with the place that made it', async () => {
     const timeout = timers.setTimeout(() => {}, 60_000);
