@@ -367,7 +367,7 @@ describe('the commands of the pages', () => {
     expect(lines).toEqual(expect.arrayContaining(['npm ci && npm start', 'npm ci && npm test']));
     const others = lines.filter((line) => !line.startsWith('curl '));
     for (const command of others.flatMap((line) => line.replace(/ +#.*/, '').split(' && '))) {
-      expect(command).toMatch(/^npm (ci|test|start|run [\w:]+( -- --[\w -]+)?|install [\w@/ -]+)$/);
+      expect(command).toMatch(/^npm (ci|test|start|run [\w:-]+( -- --[\w -]+)?|install [\w@/ -]+)$/);
     }
   });
 
