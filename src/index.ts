@@ -42,14 +42,12 @@ export {
   MessageSubscription,
   NoItemsError,
   SubscriptionClosedError,
-  type Acknowledge,
   type Deliver,
-  type MessageOptions,
   type MessageReceipt,
   type Subscribe,
-  type ToItems,
   type Unsubscribe,
 } from './feeds/messages/message-subscription.js';
+export type { Acknowledge, MessageOptions, ToItems } from './feeds/messages/message-options.js';
 export type {
   CursorRunProgress,
   CursorRunResult,

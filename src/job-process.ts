@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { WorkerProcessOptionsInput } from './core/options.js';
+import { findProblems, refuseProblems, signal } from './core/option-rules.js';
 import { toError } from './core/to-error.js';
 import { within } from './core/within.js';
 import { WorkerProcess } from './core/worker-process.js';
@@ -8,11 +9,8 @@ import { CursorFeed } from './feeds/cursors/cursor-feed.js';
 import type { CursorJobDefinition } from './feeds/cursors/cursor-definition.js';
 import type { CursorRun } from './feeds/cursors/cursor-run.js';
 import type { CursorRunResult, Trigger, TriggerCause } from './feeds/cursors/cursor-source.js';
-import {
-  MessageSubscription,
-  type MessageOptions,
-  type Subscribe,
-} from './feeds/messages/message-subscription.js';
+import { MessageSubscription, type Subscribe } from './feeds/messages/message-subscription.js';
+import type { MessageOptions } from './feeds/messages/message-options.js';
 import { UploadFeed } from './feeds/uploads/upload-feed.js';
 import type { UploadRun, UploadRunResult } from './feeds/uploads/upload-run.js';
 import { NoUploadStoreError, type UploadStore } from './feeds/uploads/upload-store.js';
@@ -78,7 +76,7 @@ export class JobProcess extends WorkerProcess {
    * Feeds messages to a worker type until the subscription is closed.
    *
    * @param subscribe lets the messages come: it is given the function to call with each one
-   * @throws UnknownWorkerTypeError, ProcessClosedError; what `subscribe` throws
+   * @throws UnknownWorkerTypeError, InvalidOptionsError, ProcessClosedError; what `subscribe` throws
    */
   async processQueueMessages<Message, Payload = Message>(
     type: string,
@@ -90,7 +88,7 @@ export class JobProcess extends WorkerProcess {
     return subscription;
   }
 
-  /** A subscription to which messages are handed by `deliver`. @throws UnknownWorkerTypeError, ProcessClosedError */
+  /** A subscription to which messages are handed by `deliver`. @throws UnknownWorkerTypeError, InvalidOptionsError, ProcessClosedError */
   openSubscription<Message, Payload = Message>(
     type: string,
     options?: MessageOptions<Message, Payload>,
@@ -124,11 +122,12 @@ export class JobProcess extends WorkerProcess {
   /**
    * Resolves at the next trigger of a cursor job that starts a run.
    *
-   * @throws UnknownCursorJobError; ProcessClosedError when the process shuts down or has been closed; rejects with the
+   * @throws UnknownCursorJobError, InvalidOptionsError; ProcessClosedError when the process shuts down or has been closed; rejects with the
    *   signal's reason when it aborts first
    */
-  waitForTrigger(name: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Trigger> {
-    return this.cursors.waitForTrigger(name, signal);
+  async waitForTrigger(name: string, options: { readonly signal?: AbortSignal } = {}): Promise<Trigger> {
+    refuseProblems('waitForTrigger()', findProblems(options, { signal }));
+    return this.cursors.waitForTrigger(name, options.signal);
   }
 
   /** The names of the cursor jobs. */

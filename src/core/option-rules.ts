@@ -45,6 +45,16 @@ export function hasMethods(what: string, names: readonly string[]): Rule {
 export const text: Rule = (value) =>
   typeof value === 'string' && value !== '' ? undefined : 'expected a text that is not empty';
 
+/** A rule for names of which all are known. */
+export function oneOf(what: string, known: readonly string[]): Rule {
+  return (value) =>
+    known.includes(value as string)
+      ? undefined
+      : `expected ${what} (${known.length === 0 ? 'none is known' : `known: ${known.join(', ')}`})`;
+}
+
+export const signal: Rule = (value) => (value instanceof AbortSignal ? undefined : 'expected an AbortSignal');
+
 export const boolean: Rule = (value) => (typeof value === 'boolean' ? undefined : 'expected true or false');
 
 function range(least: number, most: number, unbounded: number): string {

@@ -1,4 +1,4 @@
-import { boolean, findProblems, hasMethods, refuseProblems, type Rules } from './option-rules.js';
+import { boolean, findProblems, hasMethods, refuseProblems, signal, type Rules } from './option-rules.js';
 import type { Outcome } from './outcome.js';
 
 /**
@@ -38,7 +38,7 @@ export interface SubmitOptions {
 const rules: Rules<SubmitOptions> = {
   track: boolean,
   observer: hasMethods('a JobObserver', ['itemEnded']),
-  signal: (value) => (value instanceof AbortSignal ? undefined : 'expected an AbortSignal'),
+  signal,
   fromHandler: boolean,
   keptBySource: boolean,
 };

@@ -32,9 +32,9 @@ export interface ResolvedDefinition {
 
 /** @throws InvalidWorkerError when no worker can come of it */
 export function resolveDefinition(type: string, definition: WorkerDefinition<never>): ResolvedDefinition {
+  refuseContradictions(type, definition);
   const { worker, create, processItem, processBatch, ...options } = definition as WorkerTypeOptionsInput &
     Partial<Record<'worker' | 'create' | 'processItem' | 'processBatch', unknown>>;
-  refuseContradictions(type, definition);
   if (worker === undefined) return { source: functionSource(type, { processItem, processBatch }), options };
   if (typeof worker !== 'function' || !(worker.prototype instanceof Worker)) {
     throw new InvalidWorkerError(
@@ -55,6 +55,12 @@ export function resolveDefinition(type: string, definition: WorkerDefinition<nev
 function refuseContradictions(type: string, definition: object): void {
   if (typeof type !== 'string' || type === '') {
     throw new InvalidWorkerError(type, `expected a type name that is not empty, got ${describe(type)}`);
+  }
+  if (typeof definition !== 'object' || definition === null) {
+    throw new InvalidWorkerError(
+      type,
+      `expected an object with worker, processItem or processBatch, got ${describe(definition)}`,
+    );
   }
   const ways = ['worker', 'processItem', 'processBatch'].filter((way) => way in definition);
   if (ways.length !== 1) {

@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock, Timer } from './clock.js';
+import { describe } from './describe.js';
 import { JobCancelledError, ShutdownError, UnknownWorkerTypeError } from './errors.js';
 import type { EventChannel, ScaleReason, WorkerProcessEvents } from './events.js';
 import type { Job } from './job.js';
-import { refuseProblems } from './option-rules.js';
+import { boolean, findProblems, refuseProblems } from './option-rules.js';
 import type { PerformanceReport } from './performance-report.js';
 import { PoolShare, type PoolOfShares, type WorkerSource } from './pool-share.js';
 import { ScaleChanges } from './scale-changes.js';
@@ -133,8 +134,12 @@ export class WorkerPool implements PoolOfShares {
    * How each worker type does.
    *
    * @param since a former report: rates and means cover the time since then. Default: since the start
+   * @throws InvalidOptionsError when it is none
    */
   reportPerformance(since?: PerformanceReport): PerformanceReport {
+    if (since !== undefined && !Array.isArray(since?.types)) {
+      refuseProblems('reportPerformance()', [`since: expected a former report, got ${describe(since)}`]);
+    }
     const atMs = this.clock.now();
     const intervalMs = atMs - (since?.atMs ?? this.startedAtMs);
     const former = new Map(since?.types.map((performance) => [performance.type, performance]));
@@ -151,8 +156,12 @@ export class WorkerPool implements PoolOfShares {
    * Ends all workers: aborts the signals of running handlers and waits until they have returned; with `force`, lets
    * go of them at once, and tells by `workerFailed` of workers that have not started or stopped. To let work finish first,
    * use the process's `shutdown`.
+   *
+   * @throws InvalidOptionsError
    */
-  async shutdown({ force = false }: { readonly force?: boolean } = {}): Promise<void> {
+  async shutdown(options: { readonly force?: boolean } = {}): Promise<void> {
+    refuseProblems('pool.shutdown()', findProblems(options, { force: boolean }));
+    const { force = false } = options;
     this.close();
     const reason = new ShutdownError();
     for (const share of this.shares) {

@@ -1,6 +1,20 @@
 import type { INestApplicationContext } from '@nestjs/common';
+import { constants } from 'node:os';
+import { findProblems, refuseProblems, type Rules } from '../core/option-rules.js';
 import { endProcessAfter } from './process-end.js';
 import { WorkerLifecycle } from './worker-lifecycle.js';
+
+export interface ClosingOptions {
+  /** The signals that the application ends at. Default SIGTERM and SIGINT. */
+  readonly signals?: readonly NodeJS.Signals[];
+}
+
+const rules: Rules<ClosingOptions> = {
+  signals: (value) =>
+    Array.isArray(value) && value.length > 0 && value.every((name) => Object.hasOwn(constants.signals, name))
+      ? undefined
+      : 'expected an array of signals, such as ["SIGTERM"]',
+};
 
 /**
  * Takes the place of `app.enableShutdownHooks()`: on a signal, the work is finished first and the application is closed
@@ -13,12 +27,11 @@ import { WorkerLifecycle } from './worker-lifecycle.js';
  * signal as well, it exits with 128 + the signal's number. When the application could not be closed in order, it exits with 1.
  * Of several applications in one process that end at the same signal, the last one to finish ends the process.
  *
- * @param signals default SIGTERM and SIGINT
+ * @throws InvalidOptionsError that names every wrong option; Error when the application has no WorkerModule
  */
-export function closeWithWorkers(
-  app: INestApplicationContext,
-  { signals = ['SIGTERM', 'SIGINT'] }: { readonly signals?: readonly NodeJS.Signals[] } = {},
-): void {
+export function closeWithWorkers(app: INestApplicationContext, options: ClosingOptions = {}): void {
+  refuseProblems('closeWithWorkers()', findProblems(options, rules));
+  const { signals = ['SIGTERM', 'SIGINT'] } = options;
   const lifecycle = lifecycleOf(app);
   const close = (signal: NodeJS.Signals) => {
     void endProcessAfter(() => closeInOrder(app, lifecycle), signals, signal);

@@ -1,6 +1,6 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { findProblems, given, refuseProblems, type Rules } from '../core/option-rules.js';
+import { findProblems, given, oneOf, refuseProblems, type Rules } from '../core/option-rules.js';
 import { commonCursorRules, findMissing } from '../feeds/cursors/cursor-definition.js';
 import type { CursorSource } from '../feeds/cursors/cursor-source.js';
 import { JobProcess } from '../job-process.js';
@@ -8,7 +8,6 @@ import { className } from './class-name.js';
 import { CronRegistrar } from './cron-registrar.js';
 import { cursorJobMetadata, cursorJobSettingRules, type CursorJobOptions } from './cursor-job.decorator.js';
 import { decoratedClass, type Provider } from './decorated-class.js';
-import { oneOf } from './one-of.js';
 import { refuseControllers } from './refuse-controllers.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
 import type { WorkerModuleOptions } from './worker-module-options.js';

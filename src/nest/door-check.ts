@@ -1,10 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { refuseProblems } from '../core/option-rules.js';
+import { oneOf, refuseProblems } from '../core/option-rules.js';
 import { JobProcess } from '../job-process.js';
 import { providerName } from './class-name.js';
 import type { Provider } from './decorated-class.js';
-import { oneOf } from './one-of.js';
 import { WorkerTypeDoor } from './worker-type-door.js';
 import { getWorkerTypeToken, typesInjectedInto, workerTypeOfToken } from './worker-type.decorator.js';
 

@@ -1,10 +1,9 @@
 import { applyDecorators, SetMetadata } from '@nestjs/common';
-import { EventPattern, type Transport } from '@nestjs/microservices';
+import { EventPattern, Transport } from '@nestjs/microservices';
 import { describe } from '../core/describe.js';
-import { findProblems, refuseProblems, type Rules } from '../core/option-rules.js';
-import type { Acknowledge } from '../feeds/messages/message-subscription.js';
+import { findProblems, oneOf, refuseProblems, type Rule, type Rules } from '../core/option-rules.js';
+import { messageRules, type Acknowledge } from '../feeds/messages/message-options.js';
 import { className } from './class-name.js';
-import { oneOf } from './one-of.js';
 
 const MESSAGE_JOB_METADATA = 'nestjs-background-worker:message-job';
 
@@ -60,10 +59,16 @@ export function messageJobMetadata(method: object): MessageJobMetadata | undefin
   return Reflect.getOwnMetadata(MESSAGE_JOB_METADATA, method) as MessageJobMetadata | undefined;
 }
 
+/** Nest's own are numbers; those of other servers may be symbols. */
+const transport: Rule = (value) =>
+  typeof value === 'symbol' || (typeof value === 'number' && Transport[value] !== undefined)
+    ? undefined
+    : 'expected a Transport of @nestjs/microservices, or the symbol of another one';
+
 const rules = (workerTypes: readonly string[]): Rules<MessageJobOptions> => ({
   worker: oneOf('a worker type', workerTypes),
-  acknowledge: oneOf('when to acknowledge', ['stored', 'settled']),
-  transport: () => undefined,
+  acknowledge: messageRules.acknowledge,
+  transport,
 });
 
 /** What is wrong with the options, a line each. */

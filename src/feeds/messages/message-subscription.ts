@@ -1,17 +1,22 @@
 import type { Job } from '../../core/job.js';
 import { describe } from '../../core/describe.js';
-import { BackgroundWorkerError, ProcessClosedError, UnrecoverableError } from '../../core/errors.js';
+import {
+  BackgroundWorkerError,
+  InvalidOptionsError,
+  ProcessClosedError,
+  UnrecoverableError,
+} from '../../core/errors.js';
 import { toError } from '../../core/to-error.js';
 import { errorText } from '../../core/error-text.js';
 import type { FeedDoor } from '../feed-door.js';
 import { INSPECT, inspection, type Inspect } from '../../core/inspection.js';
 import { GatheredRetries } from './gathered-retries.js';
-
-/**
- * When a message counts as taken: as soon as its items are in the queue, or when each of them has ended. On the memory
- * engine only the latter survives a kill, as the sender still has the message.
- */
-export type Acknowledge = 'stored' | 'settled';
+import {
+  checkMessageOptions,
+  type Acknowledge,
+  type MessageOptions,
+  type ToItems,
+} from './message-options.js';
 
 /** What a sender is told of its message. */
 export interface MessageReceipt {
@@ -37,21 +42,6 @@ export type Deliver<Message> = (message: Message) => Promise<MessageReceipt>;
 /** Lets messages come, by calling `deliver` for each. @returns what ends this */
 export type Subscribe<Message> = (deliver: Deliver<Message>) => Unsubscribe | Promise<Unsubscribe>;
 export type Unsubscribe = () => void | Promise<void>;
-
-export interface MessageOptions<Message, Payload> {
-  /** Default `settled`. */
-  readonly acknowledge?: Acknowledge;
-  /**
-   * Checks a message, and makes the item of it, or several (an array; `[]` for none). A message that it throws for
-   * becomes a dead letter with that reason. Default: the message is the item.
-   */
-  readonly toItems?: ToItems<Message, Payload>;
-}
-
-/** Makes the items of a message. */
-export type ToItems<Message, Payload> = (
-  message: Message,
-) => Payload | readonly Payload[] | Promise<Payload | readonly Payload[]>;
 
 /** Thrown when `toItems` returns nothing, so that a forgotten `return` does not make messages vanish. */
 export class NoItemsError extends UnrecoverableError {
@@ -101,7 +91,9 @@ export class MessageSubscription<Message, Payload> {
     readonly type: string,
     private readonly options: MessageOptions<Message, Payload> = {},
     private readonly onClosed: () => void = () => undefined,
-  ) {}
+  ) {
+    checkMessageOptions(type, options);
+  }
 
   /**
    * Takes one message in. When it rejects, the sender is to keep the message.
@@ -125,9 +117,13 @@ export class MessageSubscription<Message, Payload> {
     return this.acknowledge === 'settled' ? settled : stored(taking, settled);
   }
 
-  /** Lets messages come. @throws what `subscribe` throws; the subscription is closed then */
+  /**
+   * Lets messages come.
+   *
+   * @throws what `subscribe` throws; InvalidOptionsError when it is no function or returns none; the subscription is closed then
+   */
   async open(subscribe: Subscribe<Message>): Promise<void> {
-    const opening = (async () => subscribe((message) => this.deliver(message)))();
+    const opening = this.callSubscribe(subscribe);
     // What could not be opened has nothing to unsubscribe from.
     this.opened = opening.catch(() => undefined);
     try {
@@ -161,6 +157,20 @@ export class MessageSubscription<Message, Payload> {
 
   private get acknowledge(): Acknowledge {
     return this.options.acknowledge ?? 'settled';
+  }
+
+  private async callSubscribe(subscribe: Subscribe<Message>): Promise<Unsubscribe> {
+    if (typeof subscribe !== 'function') this.refuse('subscribe: expected a function', subscribe);
+    const unsubscribe = await subscribe((message) => this.deliver(message));
+    if (typeof unsubscribe !== 'function')
+      this.refuse('subscribe: expected it to return a function', unsubscribe);
+    return unsubscribe;
+  }
+
+  private refuse(expected: string, got: unknown): never {
+    throw new InvalidOptionsError(`Subscription to ${describe(this.type)}`, [
+      `${expected}, got ${describe(got)}`,
+    ]);
   }
 
   private async end(): Promise<void> {

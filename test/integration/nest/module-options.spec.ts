@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
+  closeWithWorkers,
   InvalidOptionsError,
   Worker,
   WorkerModule,
@@ -142,5 +143,30 @@ describe('wrong options', () => {
       override processItem() {}
     }
     expect(await refusal({}, [BadWorker])).toMatch(message);
+  });
+});
+
+describe('closeWithWorkers', () => {
+  test.each<[string, object, string]>([
+    [
+      'a text',
+      { signals: 'SIGTERM' },
+      'signals: expected an array of signals, such as ["SIGTERM"], got "SIGTERM"',
+    ],
+    [
+      'none',
+      { signals: [] },
+      'signals: expected an array of signals, such as ["SIGTERM"], got an array of 0',
+    ],
+    [
+      'an unknown one',
+      { signals: ['SIGFOO'] },
+      'signals: expected an array of signals, such as ["SIGTERM"], got an array of 1',
+    ],
+    ['an unknown option', { signal: ['SIGHUP'] }, 'signal: unknown option; expected one of signals'],
+  ])('refuses %s for signals, and listens to nothing', (_, options, problem) => {
+    const listeners = process.listenerCount('SIGTERM');
+    expect(() => closeWithWorkers({} as never, options)).toThrow(`closeWithWorkers(): ${problem}`);
+    expect(process.listenerCount('SIGTERM')).toBe(listeners);
   });
 });

@@ -195,3 +195,35 @@ describe('a query of dead letters', () => {
     await process.end();
   });
 });
+
+describe('what else is no object of the kind', () => {
+  it.each<[string, (process: ManualProcess) => unknown, string]>([
+    [
+      'a definition',
+      (process) => process.register('other', 'x' as never),
+      'Worker of type "other": expected an object with worker, processItem or processBatch, got "x"',
+    ],
+    [
+      'a former report',
+      (process) => process.reportPerformance(5 as never),
+      'since: expected a former report, got 5',
+    ],
+    ['a report without types', (process) => process.reportPerformance({} as never), 'got an object'],
+  ])('%s is refused', async (_, act, text) => {
+    const process = start();
+    expect(() => act(process)).toThrow(text);
+    await process.end();
+  });
+
+  it('options of pool.shutdown are refused, and the pool goes on', async () => {
+    const process = start();
+    process.register('type', { processItem: () => undefined });
+    await expect(process.pool.shutdown({ forced: true } as object)).rejects.toThrow(
+      'pool.shutdown(): forced: unknown option; expected one of force',
+    );
+    await (
+      await process.distributeWork('type', [1])
+    ).completed;
+    await process.end();
+  });
+});

@@ -491,3 +491,38 @@ describe('a shutdown of the process', () => {
     expect(await outcome).toMatchObject({ code: 'PROCESS_CLOSED' });
   });
 });
+
+describe('a subscription', () => {
+  test.each<[object, string]>([
+    [
+      { acknowledge: 'settld' },
+      'acknowledge: expected when to acknowledge (known: stored, settled), got "settld"',
+    ],
+    [{ acknowlege: 'stored' }, 'acknowlege: unknown option; expected one of acknowledge, toItems'],
+    [{ toItems: 'first' }, 'toItems: expected a function, got "first"'],
+  ])('of wrong options is refused: %p', async (options, problem) => {
+    const broker = new Broker();
+    await expect(jobs.processQueueMessages('mail', broker.subscribe, options)).rejects.toThrow(
+      `Subscription to "mail": ${problem}`,
+    );
+    expect(broker.deliver).toBeUndefined();
+  });
+
+  test.each<[string, unknown, string]>([
+    ['no function', undefined, 'subscribe: expected a function, got undefined'],
+    ['a function that returns none', () => 5, 'subscribe: expected it to return a function, got 5'],
+  ])('by %s is refused', async (_, subscribe, problem) => {
+    await expect(jobs.processQueueMessages('mail', subscribe as () => Unsubscribe)).rejects.toThrow(
+      `Subscription to "mail": ${problem}`,
+    );
+  });
+
+  test('keeps nothing of messages that are settled', async () => {
+    const broker = new Broker();
+    const subscription = await jobs.processQueueMessages<string>('mail', broker.subscribe);
+    for (let count = 0; count < 10; count++) await broker.deliver('one');
+    await settle();
+    const { jobs: kept } = subscription as unknown as { jobs: Set<unknown> };
+    expect(kept.size).toBe(0);
+  });
+});

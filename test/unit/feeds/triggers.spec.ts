@@ -116,6 +116,28 @@ describe('waitForTrigger', () => {
     expect(await Promise.allSettled([work.jobs.waitForTrigger(NAME)])).toEqual([turnedAway]);
   });
 
+  test('forgets who waits no more, trigger or not', async () => {
+    work.register(new Numbers(2));
+    const { waiting } = (work.jobs as unknown as { cursors: { waiting: Map<string, Set<unknown>> } }).cursors;
+    const abort = new AbortController();
+    const told = work.jobs.waitForTrigger(NAME, abort);
+    await settle();
+    expect(waiting.get(NAME)?.size).toBe(1);
+    abort.abort();
+    await expect(told).rejects.toThrow();
+    expect(waiting.get(NAME)?.size).toBe(0);
+  });
+
+  test.each<[unknown, string]>([
+    [{ signal: 5 }, 'signal: expected an AbortSignal, got 5'],
+    [null, 'options: expected an object, got null'],
+  ])('refuses %p for options', async (options, problem) => {
+    work.register(new Numbers(2));
+    await expect(work.jobs.waitForTrigger(NAME, options as object)).rejects.toThrow(
+      `waitForTrigger(): ${problem}`,
+    );
+  });
+
   test('needs a job of that name', async () => {
     await expect(work.jobs.waitForTrigger('x')).rejects.toMatchObject({ code: 'UNKNOWN_CURSOR_JOB' });
   });
