@@ -1,11 +1,14 @@
 // Builds, one build at a time. The compiler writes files in place: a service that starts while another build goes on
 // would read half of one. The second build finds everything up to date, and writes nothing.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const LOCK = 'node_modules/.build-lock';
 const POLL_MS = 50;
+/** Longer than it takes to write a file: a lock without its owner's number after this was left by one that was killed. */
+const WRITING_MS = 2_000;
+const TELL_AFTER_MS = 5_000;
 
 await acquireLock();
 try {
@@ -18,6 +21,7 @@ try {
 }
 
 async function acquireLock() {
+  let tellAtMs = Date.now() + TELL_AFTER_MS;
   for (;;) {
     try {
       mkdirSync(LOCK);
@@ -28,6 +32,9 @@ async function acquireLock() {
     }
     if (ownerIsGone()) rmSync(LOCK, { recursive: true, force: true });
     else await delay(POLL_MS);
+    if (Date.now() < tellAtMs) continue;
+    console.error(`Waiting for another build to end; if there is none, remove ${LOCK}`);
+    tellAtMs = Infinity;
   }
 }
 
@@ -37,7 +44,12 @@ function ownerIsGone() {
     process.kill(Number(readFileSync(`${LOCK}/pid`, 'utf8')), 0);
     return false;
   } catch (error) {
-    // Without the file, its owner is just about to write it.
-    return error.code === 'ESRCH';
+    return error.code === 'ESRCH' || (error.code === 'ENOENT' && ageMs() > WRITING_MS);
   }
+}
+
+/** Milliseconds since the lock was made; 0 when it is gone. */
+function ageMs() {
+  const lock = statSync(LOCK, { throwIfNoEntry: false });
+  return lock === undefined ? 0 : Date.now() - lock.mtimeMs;
 }

@@ -94,4 +94,4 @@ export { WorkerTypeDoor } from './nest/worker-type-door.js';
 export { WorkerFactory, type LateWorkerOptions } from './nest/worker-factory.js';
 export { MessageJob, type MessageJobOptions } from './nest/message-job.decorator.js';
 export { CursorJob, type CursorJobOptions, type CursorJobSettings } from './nest/cursor-job.decorator.js';
-export { closeWithWorkers } from './nest/close-with-workers.js';
+export { closeWithWorkers, type ClosingOptions } from './nest/close-with-workers.js';

@@ -58,7 +58,7 @@ export class WorkerModule extends ConfigurableModuleClass {
   /** @throws InvalidOptionsError, at start, which names every wrong option */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     checkArgument(options);
-    return withDoors(super.forRoot(options));
+    return withDoors(withOwnName(super.forRoot(options), options.jobProcess));
   }
 
   /** @throws InvalidOptionsError, at start, which names every wrong option */
@@ -66,6 +66,17 @@ export class WorkerModule extends ConfigurableModuleClass {
     checkAsyncArgument(options);
     return withDoors(super.forRootAsync(options));
   }
+}
+
+/** A subclass is injected as what it is, too. */
+function withOwnName(module: DynamicModule, jobProcess: WorkerModuleOptions['jobProcess']): DynamicModule {
+  // What is no class is named when the application starts, with all other wrong options.
+  if (typeof jobProcess !== 'function' || jobProcess === JobProcess) return module;
+  return {
+    ...module,
+    providers: [...(module.providers ?? []), { provide: jobProcess, useExisting: JobProcess }],
+    exports: [...(module.exports ?? []), jobProcess],
+  };
 }
 
 /**

@@ -285,6 +285,7 @@ describe('the public names', () => {
       'Acknowledge',
       'BatchContext',
       'Clock',
+      'ClosingOptions',
       'CursorCache',
       'CursorCall',
       'CursorJobDefinition',
@@ -356,16 +357,40 @@ describe('the public names', () => {
     await writeFile(path.join(application, 'tsconfig.json'), JSON.stringify(TSCONFIG));
     await writeFile(path.join(application, 'package.json'), JSON.stringify({ type: 'module' }));
     await writeFile(path.join(application, 'app.ts'), APPLICATION);
-    const compiler = path.join(ROOT, 'node_modules/typescript/bin/tsc');
-    const problems = await run(process.execPath, [compiler, '-p', '.', '--noEmit'], {
-      cwd: application,
-    }).then(
-      () => '',
-      ({ stdout }: { stdout: string }) => stdout,
+    expect(await compile(application)).toBe('');
+  });
+
+  test('are found by a CommonJS application as well that is compiled in the old way', async () => {
+    const application = path.join(folder, 'typescript');
+    const compilerOptions = {
+      ...TSCONFIG.compilerOptions,
+      module: 'commonjs',
+      moduleResolution: 'node10',
+      ignoreDeprecations: '6.0',
+    };
+    await writeFile(
+      path.join(application, 'tsconfig.old.json'),
+      JSON.stringify({ compilerOptions, files: ['old.ts'] }),
     );
-    expect(problems).toBe('');
+    await writeFile(
+      path.join(application, 'old.ts'),
+      `import { WorkerProcess } from '${NAME}';
+       import { getWorkerEntities } from '${NAME}/typeorm';
+       export const types: string[] = new WorkerProcess().types;
+       export const entities: number = getWorkerEntities().length;`,
+    );
+    expect(await compile(application, 'tsconfig.old.json')).toBe('');
   });
 });
+
+/** What the compiler finds wrong with the application in this folder. */
+async function compile(application: string, project = 'tsconfig.json'): Promise<string> {
+  const compiler = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+  return run(process.execPath, [compiler, '-p', project, '--noEmit'], { cwd: application }).then(
+    () => '',
+    ({ stdout }: { stdout: string }) => stdout,
+  );
+}
 
 const TSCONFIG = {
   compilerOptions: {

@@ -242,6 +242,18 @@ describe('forRoot({ jobProcess })', () => {
     ).completed;
     expect((jobs as MyJobProcess).finished()).toBe(1);
   });
+
+  test('is injected as what it is, too', async () => {
+    @Injectable()
+    class Reports {
+      constructor(readonly jobs: MyJobProcess) {}
+    }
+    const app = await startApplication({
+      imports: [MetricsModule, WorkerModule.forRoot({ jobProcess: MyJobProcess })],
+      providers: [Reports],
+    });
+    expect(app.get(Reports).jobs).toBe(app.get(JobProcess));
+  });
 });
 
 test('two applications in one process share nothing', async () => {

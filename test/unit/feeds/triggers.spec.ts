@@ -124,7 +124,7 @@ describe('waitForTrigger', () => {
     await settle();
     expect(waiting.get(NAME)?.size).toBe(1);
     abort.abort();
-    await expect(told).rejects.toThrow();
+    await expect(told).rejects.toThrow('aborted');
     expect(waiting.get(NAME)?.size).toBe(0);
   });
 
