@@ -41,8 +41,8 @@ export class PoolShare implements RunnerHome {
   active = 0;
   target = 0;
   readonly scale: ShareScale;
-  /** When it got a slot, or a worker of it was ready; for turns. */
-  private servedSinceMs = 0;
+  /** When the first worker was ready after it got a slot; undefined until then. For turns. */
+  private servedSinceMs: number | undefined = undefined;
   private readonly runners = new Set<Runner>();
   /** Runners of which a call of the user's runs on that nobody waits for. */
   private readonly abandoned = new Set<Runner>();
@@ -94,7 +94,7 @@ export class PoolShare implements RunnerHome {
     const from = this.target;
     this.target = target;
     if (this.workload.depth === 0) this.scale.override(target);
-    if (from === 0) this.servedSinceMs = this.clock.now();
+    if (from === 0) this.servedSinceMs = undefined;
     this.pool.targetChanged({ type: this.type, from, to: target, reason, queueSize: this.workload.depth });
   }
 
@@ -108,9 +108,8 @@ export class PoolShare implements RunnerHome {
   hasHadTurn(nowMs: number, turnMs: number): boolean {
     if (this.target === 0) return false;
     if (this.active === 0) return !this.backoff.isDue;
-    // One whose worker is still being started would be taken away before it did anything, turn after turn.
-    const isServed = [...this.runners].some(({ phase }) => phase === 'work');
-    return isServed && nowMs - this.servedSinceMs >= turnMs;
+    // Before, its worker would be taken away without having done anything, turn after turn.
+    return this.servedSinceMs !== undefined && nowMs - this.servedSinceMs >= turnMs;
   }
 
   // ── making it so ──────────────────────────────────────────────────────────
@@ -127,10 +126,10 @@ export class PoolShare implements RunnerHome {
     if (this.parked.length > 0) this.workload.hungry = true;
   }
 
-  /** Ends workers that have been idle for too long. */
-  endIdle(nowMs: number): void {
-    const { idleTimeoutMs, minWorkers } = this.workload.options;
-    while (this.active > minWorkers && this.parked.length > 0) {
+  /** Ends workers beyond `slots`, those that are wanted, that have been idle for too long: others would take their place. */
+  endIdle(nowMs: number, slots: number): void {
+    const { idleTimeoutMs } = this.workload.options;
+    while (this.active > slots && this.parked.length > 0) {
       // The longest parked stands first: the last one parked is the first to be woken.
       if (nowMs - this.parked[0]!.parkedSinceMs < idleTimeoutMs) return;
       this.dismiss(this.parked.shift()!);
@@ -173,7 +172,8 @@ export class PoolShare implements RunnerHome {
 
   runnerReady(): void {
     this.backoff.succeeded();
-    this.servedSinceMs = this.clock.now();
+    // Of the first one only: the replacements of workers that pass their time limit would prolong the turn for ever.
+    this.servedSinceMs ??= this.clock.now();
     this.watch.start();
   }
 

@@ -270,7 +270,7 @@ export class WorkerPool implements PoolOfShares {
     this.outnumbered = wanted.filter((workers) => workers > 0).length > this.maxConcurrency;
     let left = this.maxConcurrency - slots.reduce((sum, count) => sum + count, 0);
     shares.forEach((share, index) => {
-      share.endIdle(nowMs);
+      share.endIdle(nowMs, slots[index]!);
       // Nobody needs the slots that are left: idle workers may keep them until their idle timeout.
       const kept = share.mayIdle ? Math.min(left, Math.max(0, share.active - slots[index]!)) : 0;
       left -= kept;

@@ -304,9 +304,9 @@ export class WorkerProcess {
 
   // ── end ───────────────────────────────────────────────────────────────────
 
-  /** Whether `shutdown` was called. */
+  /** Whether no more work is taken: `shutdown` was called, or the pool was shut down by itself. */
   get isClosed(): boolean {
-    return this.closed !== undefined;
+    return this.stage !== 'open';
   }
 
   /**

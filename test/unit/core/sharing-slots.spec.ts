@@ -169,4 +169,21 @@ describe('turns among more types than slots', () => {
     await process.clock.turn(5_000);
     expect(process.counts('well').completed).toBeGreaterThan(300);
   });
+
+  it('are not prolonged by the replacements of workers that pass their time limit', async () => {
+    const process = start({ maxConcurrency: 1, retry: { limit: 0 }, shutdownTimeoutMs: 0 });
+    process.register('hasty', {
+      timeoutMs: 30,
+      processItem: (_payload, { signal }) =>
+        new Promise((_, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+        ),
+    });
+    process.register('small', { processItem: () => undefined });
+    await process.distributeWork('hasty', Array.from({ length: 1_000 }));
+    const job = await process.distributeWork('small', [1]);
+    await process.clock.turn(1_000);
+    expect(job.progress()).toMatchObject({ done: 1 });
+    expect(process.counts('hasty').dead).toBeGreaterThan(2);
+  });
 });

@@ -152,6 +152,7 @@ describe('once the pool was shut down by itself', () => {
     await process.pool.shutdown();
     await expect(waiting).rejects.toThrow(ProcessClosedError);
     await closed.promise;
+    expect(process.isClosed).toBe(true);
     expect(process.offer('type', 1)).toBe(false);
     await expect(process.distributeWork('type', 1)).rejects.toThrow(ProcessClosedError);
     expect(() => process.register('other', { processItem: () => undefined })).toThrow(ProcessClosedError);

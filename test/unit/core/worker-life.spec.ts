@@ -91,6 +91,27 @@ describe('a worker', () => {
     expect(process.pool.workerCount()).toBeGreaterThan(0);
   });
 
+  it('that is wanted is left idle beside a busy one, in place of being replaced for ever', async () => {
+    const process = start({ idleTimeoutMs: 0, maxConcurrency: 4 });
+    const gate = deferred();
+    let made = 0;
+    class Held extends Worker {
+      override onStart(): void {
+        if (++made > 100) throw new Error('made anew again and again');
+      }
+      override processBatch(): Promise<void> {
+        return gate.promise;
+      }
+    }
+    process.register('type', { worker: Held });
+    const job = await process.distributeWork('type', Array.from({ length: 25 }));
+    await process.clock.turn(1_000);
+    expect(made).toBe(2);
+    gate.resolve();
+    expect(await job.completed).toMatchObject({ done: 25 });
+    await process.end();
+  });
+
   it('that throws while it stops is told of, and gone', async () => {
     const process = start({ idleTimeoutMs: 0 });
     class Leaving extends Worker {
