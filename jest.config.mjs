@@ -15,7 +15,12 @@ export default {
     {
       ...project,
       displayName: 'unit',
-      testMatch: ['<rootDir>/test/unit/**/*.spec.ts', '<rootDir>/test/package/**/*.spec.ts'],
+      testMatch: ['<rootDir>/test/unit/**/*.spec.ts'],
+    },
+    {
+      ...project,
+      displayName: 'package',
+      testMatch: ['<rootDir>/test/package/**/*.spec.ts'],
     },
     {
       ...project,

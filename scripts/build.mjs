@@ -1,8 +1,10 @@
 // Builds, one build at a time. The compiler writes files in place: a service that starts while another build goes on
 // would read half of one. The second build finds everything up to date, and writes nothing.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { staleFiles } from './stale-files.mjs';
 
 const LOCK = 'node_modules/.build-lock';
 const POLL_MS = 50;
@@ -16,8 +18,20 @@ try {
     stdio: 'inherit',
   });
   process.exitCode = status ?? 1;
+  if (status === 0) removeStale();
 } finally {
   rmSync(LOCK, { recursive: true, force: true });
+}
+
+/** What the compiler does not write any more would be packed all the same. */
+function removeStale() {
+  for (const file of staleFiles(filesIn('dist'), filesIn('src'))) rmSync(path.join('dist', file));
+}
+
+function filesIn(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)));
 }
 
 async function acquireLock() {

@@ -70,21 +70,19 @@ export {
   type RedisForCursors,
 } from './feeds/cursors/redis-cursor-cache.js';
 export {
-  UnknownUploadError,
-  UploadNotReadyError,
   UploadRun,
   type UploadRunProgress,
   type UploadRunResult,
   type UploadRunStatus,
 } from './feeds/uploads/upload-run.js';
-export {
-  NoUploadStoreError,
-  type RowOutcome,
-  type Upload,
-  type UploadRow,
-  type UploadStatus,
-  type UploadStore,
+export type {
+  RowOutcome,
+  Upload,
+  UploadRow,
+  UploadStatus,
+  UploadStore,
 } from './feeds/uploads/upload-store.js';
+export * from './feeds/uploads/upload-errors.js';
 
 // Nest
 export { WorkerModule } from './nest/worker.module.js';

@@ -11,9 +11,10 @@ import type { CursorRun } from './feeds/cursors/cursor-run.js';
 import type { CursorRunResult, Trigger, TriggerCause } from './feeds/cursors/cursor-source.js';
 import { MessageSubscription, type Subscribe } from './feeds/messages/message-subscription.js';
 import type { MessageOptions } from './feeds/messages/message-options.js';
-import { UploadFeed } from './feeds/uploads/upload-feed.js';
+import { UploadFeed, type UploadFeedListener } from './feeds/uploads/upload-feed.js';
 import type { UploadRun, UploadRunResult } from './feeds/uploads/upload-run.js';
-import { NoUploadStoreError, type UploadStore } from './feeds/uploads/upload-store.js';
+import { NoUploadStoreError } from './feeds/uploads/upload-errors.js';
+import type { UploadStore } from './feeds/uploads/upload-store.js';
 import { WRITE_DOWN_MS } from './feeds/write-down-time.js';
 
 declare module './core/events.js' {
@@ -40,6 +41,8 @@ export interface JobProcessSetup {
   readonly uploadStore?: UploadStore;
   /** Rows of a page of an upload at the most, 1 or more. Default 1,000. */
   readonly uploadPageSize?: number;
+  /** Milliseconds that each call of the upload store may take; then the run fails. 0: any time. Default 60,000. */
+  readonly uploadCallTimeoutMs?: number;
 }
 
 /**
@@ -53,6 +56,7 @@ export class JobProcess extends WorkerProcess {
   private readonly uploads: UploadFeed | undefined;
   private readonly subscriptions = new Set<{ close(): Promise<void> }>();
   private ended: Promise<void> | undefined = undefined;
+  private feedsStopped: Promise<void> | undefined = undefined;
 
   /** @throws InvalidOptionsError that names every wrong option of `process` */
   constructor(@Inject(JOB_PROCESS_SETUP) setup: JobProcessSetup) {
@@ -63,13 +67,13 @@ export class JobProcess extends WorkerProcess {
       runEnded: (result, cause) => this.events.emit('cursorRunEnded', { ...result, cause }),
       triggerSkipped: (trigger) => this.events.emit('triggerSkipped', trigger),
     });
-    const { uploadStore, uploadPageSize } = setup;
+    const { uploadStore, uploadPageSize, uploadCallTimeoutMs } = setup;
+    const told: UploadFeedListener = {
+      uploadEnded: (result) => this.events.emit('uploadEnded', result),
+      writeFailed: (error) => this.events.emit('callbackFailed', { event: 'observer', error }),
+    };
     this.uploads =
-      uploadStore &&
-      new UploadFeed(this, uploadStore, uploadPageSize, {
-        uploadEnded: (result) => this.events.emit('uploadEnded', result),
-        writeFailed: (error) => this.events.emit('callbackFailed', { event: 'observer', error }),
-      });
+      uploadStore && new UploadFeed(this, uploadStore, uploadPageSize, told, uploadCallTimeoutMs);
   }
 
   /**
@@ -162,11 +166,17 @@ export class JobProcess extends WorkerProcess {
   private async endInOrder(itemsEnded: Promise<void>): Promise<void> {
     const { clock, shutdownTimeoutMs } = this.options;
     const deadlineMs = clock.now() + shutdownTimeoutMs;
-    const feedsStopped = this.stopFeeds();
+    this.feedsStopped ??= this.stopFeeds();
     await itemsEnded;
     // Only now is it certain that no more outcomes come.
-    const writtenDown = feedsStopped.then(() => this.uploads?.lateOutcomesWritten());
+    const writtenDown = this.feedsStopped.then(() => this.uploads?.lateOutcomesWritten());
     await within(clock, Math.max(WRITE_DOWN_MS, deadlineMs - clock.now()), writtenDown);
+  }
+
+  /** Nothing that the feeds bring would be worked on. */
+  protected override poolEnds(): void {
+    super.poolEnds();
+    this.feedsStopped ??= this.stopFeeds();
   }
 
   private async stopFeeds(): Promise<void> {

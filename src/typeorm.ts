@@ -5,6 +5,7 @@ import { WorkerUploadRow } from './feeds/uploads/typeorm/worker-upload-row.entit
 import { WorkerUpload } from './feeds/uploads/typeorm/worker-upload.entity.js';
 
 export { TypeOrmUploadStore } from './feeds/uploads/typeorm/typeorm-upload-store.js';
+export type { UploadQuery } from './feeds/uploads/typeorm/upload-query.js';
 export type { UploadRowState } from './feeds/uploads/typeorm/worker-upload-row.entity.js';
 export { WorkerUpload, WorkerUploadRow };
 

@@ -101,7 +101,7 @@ export class Admission {
     this.lineChanged();
   }
 
-  /** To be called when items have left the queue. */
+  /** To be called when an item has been taken. Those in line are let in once it is worth it, and more items will be taken. */
   roomMade(): void {
     const { held, waiting } = this.queue;
     // A queue full of delayed items may never fall to the low water; its workers must not go hungry for that.
@@ -116,7 +116,8 @@ export class Admission {
     this.lineChanged();
   }
 
-  private letIn(): void {
+  /** Lets in as many as there is room for; to be called when items have left the queue, and others need not follow them. */
+  letIn(): void {
     for (const producer of this.line) {
       const room = this.bounds.maxQueueSize - this.queue.held;
       if (room <= 0) break;

@@ -13,7 +13,7 @@ export class BatchRunner extends Runner {
 
   protected override async work(worker: Worker): Promise<void> {
     const { batch } = this;
-    const { workload, slices } = this.setting;
+    const { workload, slices, home } = this.setting;
     const { batchSize } = workload.options;
     while (this.stays()) {
       const size = workload.takeBatch(batch, batchSize);
@@ -27,7 +27,7 @@ export class BatchRunner extends Runner {
       this.context = context;
       this.holding = true;
       this.sequence++;
-      const startedMs = this.startTiming();
+      this.startTiming();
       let failure: Error | undefined = undefined;
       try {
         const result = worker.processBatch!(batch.payloads, context);
@@ -36,8 +36,10 @@ export class BatchRunner extends Runner {
         failure = toError(error);
       }
       if (this.retired) return;
-      if (startedMs >= 0) this.endTiming(startedMs, size, failure === undefined ? 'completed' : 'failed');
+      const durationMs = this.stopTiming();
       this.settle(context, failure);
+      if (durationMs >= 0)
+        home.attemptTimed(durationMs, size, failure === undefined ? 'completed' : 'failed');
       if (slices.spend(size)) await slices.pause();
     }
   }

@@ -63,7 +63,7 @@ export interface WorkerProcessEvents {
   paused: { type: string; reason: PauseReason };
   resumed: { type: string; reason: PauseReason };
   /** Every item of a job has ended. Not told of jobs of one item that nobody asked to track. */
-  jobFinished: Job;
+  jobEnded: Job;
   /** One attempt (of an item, or of a batch of `count`) ended. Timing each costs speed, and is done only while somebody listens. */
   attempt: { type: string; count: number; durationMs: number; outcome: 'completed' | 'failed' };
   /** A handler reported its progress. */
@@ -95,7 +95,7 @@ const CORE_EVENTS: readonly EventName[] = [
   'workerFailed',
   'paused',
   'resumed',
-  'jobFinished',
+  'jobEnded',
   'attempt',
   'progress',
   'unfinished',

@@ -19,14 +19,17 @@ export class Intake {
 
   /** @throws QueueFullError when the submission may not even wait for room */
   refuseIfFull({ admission }: Workload, work: ClassifiedSource<unknown>, fromHandler: boolean): void {
-    if (!fromHandler || work.kind === 'stream') admission.refuseIfLineIsFull();
-    else admission.refuseBeyondSecondBound(work.kind === 'item' ? 1 : work.payloads.length);
+    if (fromHandler && work.kind !== 'stream') {
+      admission.refuseBeyondSecondBound(work.kind === 'item' ? 1 : work.payloads.length);
+    } else {
+      admission.refuseIfLineIsFull();
+    }
   }
 
   /**
    * Submits what there is room for.
    *
-   * @param fromHandler takes it without asking for room
+   * @param fromHandler takes an item or an array without asking for room; a stream waits for it at each item
    * @returns what waits for room and is waited for by its submitter; undefined when nothing does
    */
   submit(

@@ -14,7 +14,6 @@ export class ItemRunner extends Runner {
   private readonly item: TakenItem = { payload: undefined, job: NOBODY, index: 0, attempt: 0 };
   private readonly context: ReusedItemContext;
   private worker!: Worker;
-  private startedMs = -1;
   private leave!: () => void;
   private breakOff!: (error: unknown) => void;
 
@@ -59,7 +58,7 @@ export class ItemRunner extends Runner {
   private begin(): Promise<unknown> | undefined {
     this.holding = true;
     this.sequence++;
-    this.startedMs = this.startTiming();
+    this.startTiming();
     let result: unknown;
     try {
       result = this.worker.processItem!(this.item.payload, this.context);
@@ -92,13 +91,14 @@ export class ItemRunner extends Runner {
   private settle(failure: Error | undefined): void {
     // A handler may have ended the pool before it returned.
     if (this.retired) return;
-    const { item, context, startedMs } = this;
-    if (startedMs >= 0) this.endTiming(startedMs, 1, failure === undefined ? 'completed' : 'failed');
+    const { item, context } = this;
+    const durationMs = this.stopTiming();
     this.holding = false;
     if (context.used) context.reset();
-    const { workload } = this.setting;
+    const { workload, home } = this.setting;
     if (failure === undefined) workload.complete(item.job, item.index, 1, item.attempt);
     else workload.fail(item, failure);
+    if (durationMs >= 0) home.attemptTimed(durationMs, 1, failure === undefined ? 'completed' : 'failed');
   }
 
   override abort(reason: Error, job?: Job): void {

@@ -5,7 +5,7 @@ export interface JobHome {
   readonly type: string;
   readonly idPrefix: string;
   cancelJob(job: Job): void;
-  jobFinished(job: Job): void;
+  jobEnded(job: Job): void;
   /** Runs the items of these jobs now that await a retry. @returns how many */
   retryJobs(jobs: Iterable<Job>): number;
 }

@@ -26,9 +26,9 @@ export class JobRegistry {
     return this.tracked.get(id);
   }
 
-  jobFinished(job: Job): void {
+  jobEnded(job: Job): void {
     if (!job.tracked) return;
     this.tracked.delete(job.id);
-    this.events.emit('jobFinished', job);
+    this.events.emit('jobEnded', job);
   }
 }

@@ -62,7 +62,7 @@ export class Job {
   done = 0;
   failed = 0;
   /** Items that were cancelled. */
-  cancelledItems = 0;
+  cancelled = 0;
   handedBack = 0;
   /** @internal Items in the work queue. */
   waiting = 0;
@@ -77,7 +77,7 @@ export class Job {
   /** @internal Set as long as more items may come. */
   producer: JobProducer | undefined = undefined;
   private sourceEnd: SourceEnd | undefined = undefined;
-  private finished = false;
+  private ended = false;
   private result: JobResult | undefined = undefined;
   private completion: PromiseWithResolve<JobResult> | undefined = undefined;
   /** Indices of the items that were redriven after the cancel. */
@@ -85,6 +85,7 @@ export class Job {
 
   /** @internal */
   constructor(
+    /** @internal */
     readonly home: JobHome,
     private readonly sequence: number,
     /** @internal */
@@ -103,11 +104,11 @@ export class Job {
 
   /** Items that have not ended. */
   get open(): number {
-    return this.accepted - this.done - this.failed - this.cancelledItems - this.handedBack;
+    return this.accepted - this.done - this.failed - this.cancelled - this.handedBack;
   }
 
   /** Whether the source has ended, so that `accepted` is the total. */
-  get sealed(): boolean {
+  get isSealed(): boolean {
     return this.sourceEnd !== undefined;
   }
 
@@ -115,10 +116,10 @@ export class Job {
   progress(): JobProgress {
     return {
       accepted: this.accepted,
-      total: this.sealed ? this.accepted : undefined,
+      total: this.isSealed ? this.accepted : undefined,
       done: this.done,
       failed: this.failed,
-      cancelled: this.cancelledItems,
+      cancelled: this.cancelled,
       handedBack: this.handedBack,
     };
   }
@@ -127,27 +128,27 @@ export class Job {
   get completed(): Promise<JobResult> {
     if (this.completion === undefined) {
       this.completion = promiseWithResolve<JobResult>();
-      if (this.finished) this.completion.resolve(this.finalResult());
+      if (this.ended) this.completion.resolve(this.finalResult());
     }
     return this.completion.promise;
   }
 
   /** Whether the source and every item have ended. */
-  get isFinished(): boolean {
-    return this.finished;
+  get isEnded(): boolean {
+    return this.ended;
   }
 
   /** @internal Whether its item `index` is not to be tried again if it fails: it was cancelled, and not redriven since. */
   dropsFailureOf(index: number): boolean {
-    return this.isCancelled && !this.finished && this.redrivenSince?.has(index) !== true;
+    return this.isCancelled && !this.ended && this.redrivenSince?.has(index) !== true;
   }
 
   /**
    * Stops reading the source, drops the items that wait and aborts the signals of those that run. An item that
-   * completes all the same counts as done. A finished job is left as it is.
+   * completes all the same counts as done. A job that has ended is left as it is.
    */
   cancel(): void {
-    if (this.isCancelled || this.finished) return;
+    if (this.isCancelled || this.ended) return;
     this.isCancelled = true;
     this.home.cancelJob(this);
   }
@@ -177,7 +178,7 @@ export class Job {
   /** @internal */
   complete(count: number): void {
     this.done += count;
-    if (this.sourceEnd !== undefined) this.finishWhenAllEnded();
+    if (this.sourceEnd !== undefined) this.endWhenAllEnded();
   }
 
   /** @internal */
@@ -187,7 +188,7 @@ export class Job {
         this.failed += count;
         break;
       case 'cancelled':
-        this.cancelledItems += count;
+        this.cancelled += count;
         break;
       case 'handedBack':
         this.handedBack += count;
@@ -195,13 +196,13 @@ export class Job {
       default:
         ending satisfies never;
     }
-    this.finishWhenAllEnded();
+    this.endWhenAllEnded();
   }
 
   /** @internal Its item `index`, a dead letter, runs again. */
   reopenFailed(index: number): void {
     // What the job ended as stays as it was.
-    if (this.finished) this.finalResult();
+    if (this.ended) this.finalResult();
     else if (this.isCancelled) (this.redrivenSince ??= new Set()).add(index);
     this.failed--;
   }
@@ -211,15 +212,15 @@ export class Job {
     if (this.sourceEnd !== undefined) return;
     this.sourceEnd = end;
     this.producer = undefined;
-    this.finishWhenAllEnded();
+    this.endWhenAllEnded();
   }
 
-  private finishWhenAllEnded(): void {
-    if (this.sourceEnd === undefined || this.finished || this.open > 0) return;
-    this.finished = true;
+  private endWhenAllEnded(): void {
+    if (this.sourceEnd === undefined || this.ended || this.open > 0) return;
+    this.ended = true;
     if (this.tracked) this.finalResult();
     this.completion?.resolve(this.finalResult());
-    this.home.jobFinished(this);
+    this.home.jobEnded(this);
   }
 
   /** The counts at the end. Made when it is asked for: it would cost more than the only item of an untracked job. */
@@ -247,7 +248,7 @@ export const NOBODY = new Job(
     type: '',
     idPrefix: '',
     cancelJob: () => undefined,
-    jobFinished: () => undefined,
+    jobEnded: () => undefined,
     retryJobs: () => 0,
   },
   0,

@@ -81,6 +81,18 @@ export function findProblems(options: unknown, rules: Readonly<Record<string, Ru
   });
 }
 
+/** What has to be given and is not, a line each. Options that are no object are for `findProblems`. */
+export function findMissing<Name extends string>(
+  options: { readonly [Key in Name]?: unknown },
+  rulesOfOptions: { readonly [Key in Name]: Rule },
+  names: readonly Name[],
+): string[] {
+  if (typeof options !== 'object' || options === null) return [];
+  return names
+    .filter((name) => options[name] === undefined)
+    .map((name) => `${name}: ${rulesOfOptions[name](undefined)}, got undefined`);
+}
+
 /** @throws InvalidOptionsError when there are problems */
 export function refuseProblems(subject: string, problems: readonly string[]): void {
   if (problems.length > 0) throw new InvalidOptionsError(subject, problems);

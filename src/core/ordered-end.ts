@@ -2,6 +2,7 @@ import type { DeadLetter } from './dead-letters.js';
 import { HandOverTimeLimitError } from './errors.js';
 import type { EventChannel, UnfinishedItem } from './events.js';
 import { inTime } from './in-time.js';
+import { inJobOrder } from './job-order.js';
 import type { WorkerProcessOptions } from './options.js';
 import type { StreamProducer } from './stream-producer.js';
 import { toError } from './to-error.js';
@@ -16,6 +17,8 @@ interface EndingProcess {
   readonly pool: WorkerPool;
   readonly workloads: readonly Workload[];
   readonly streams: readonly StreamProducer[];
+  /** Resolves when somebody ends the pool. */
+  readonly poolEnded: Promise<void>;
 }
 
 /** The end of a worker process, in order: `drain`, then `handBackRest`. */
@@ -36,7 +39,7 @@ export class OrderedEnd {
    * at most `shutdownTimeoutMs`.
    */
   async drain(): Promise<void> {
-    const { options, pool, workloads, streams } = this.process;
+    const { options, pool, workloads, streams, poolEnded } = this.process;
     const { abortGraceMs, shutdownTimeoutMs, clock } = options;
     for (const stream of streams) stream.stop();
     for (const workload of workloads) workload.startDraining((item) => this.unfinished.push(item));
@@ -44,7 +47,11 @@ export class OrderedEnd {
     // A source that does not answer must not use up the time of the items.
     const sourcesEnded = Promise.all(streams.map(({ ended }) => ended));
     await within(clock, Math.min(abortGraceMs, shutdownTimeoutMs), sourcesEnded);
-    if (this.drains) await within(clock, this.deadlineMs - clock.now(), this.drained());
+    if (this.drains) {
+      // Without a pool, nobody works anything off.
+      const workedOff = Promise.race([this.drained(), poolEnded]);
+      await within(clock, this.deadlineMs - clock.now(), workedOff);
+    }
     pool.close();
     // Handlers that still run, and workers that stop: what they hold is closed after this.
     await within(clock, this.deadlineMs - clock.now(), pool.whenEmpty());
@@ -53,20 +60,19 @@ export class OrderedEnd {
   /** Aborts what still runs, and gives all that is left to `onUnfinished`, and the dead letters to `onDeadLetters`. */
   async handBackRest(): Promise<void> {
     const { options, pool, workloads, streams } = this.process;
-    for (const workload of workloads) workload.startHandingBack((item) => this.unfinished.push(item));
     await within(options.clock, options.abortGraceMs, pool.shutdown());
     await pool.shutdown({ force: true });
     for (const workload of workloads) {
       workload.handBackHeld();
-      workload.startHandingBack((lateItem) => void this.tellUnfinished([lateItem], options.clock.now()));
+      workload.handBackTo((lateItem) => void this.tellUnfinished([lateItem], options.clock.now()));
     }
     const startMs = options.clock.now();
-    await this.tellUnfinished(this.unfinished, startMs);
+    await this.tellUnfinished(inJobOrder(this.unfinished), startMs);
     await this.tellDeadLetters(
       workloads.flatMap(({ deadLetters }) => deadLetters.list(0, Infinity)),
       startMs,
     );
-    for (const { job } of streams) job.seal('interrupted');
+    for (const stream of streams) stream.giveUp();
   }
 
   /** Resolves when nothing is left that could be done before the deadline. What ends may have submitted more elsewhere. */

@@ -41,7 +41,7 @@ export class PoolShare implements RunnerHome {
   active = 0;
   target = 0;
   readonly scale: ShareScale;
-  /** When the first worker was ready after it got a slot; undefined until then. For turns. */
+  /** Since when it has a slot and a worker that is ready; undefined until then. For turns. */
   private servedSinceMs: number | undefined = undefined;
   private readonly runners = new Set<Runner>();
   /** Runners of which a call of the user's runs on that nobody waits for. */
@@ -94,8 +94,13 @@ export class PoolShare implements RunnerHome {
     const from = this.target;
     this.target = target;
     if (this.workload.depth === 0) this.scale.override(target);
-    if (from === 0) this.servedSinceMs = undefined;
+    // A worker that was busy when the last slot was taken away is ready already.
+    if (from === 0) this.servedSinceMs = this.hasReadyWorker ? this.clock.now() : undefined;
     this.pool.targetChanged({ type: this.type, from, to: target, reason, queueSize: this.workload.depth });
+  }
+
+  private get hasReadyWorker(): boolean {
+    return [...this.runners].some(({ phase }) => phase === 'work');
   }
 
   /** Counts `target` as what the formula gave, so that it is not taken back before the smoothing would. */
@@ -242,10 +247,10 @@ export class PoolShare implements RunnerHome {
 
   /** Waits for nobody any more: what handlers hold counts as failed, and workers that start or stop have failed to. */
   letGoAll(reason: BackgroundWorkerError): void {
-    for (const runner of this.runners) {
-      if (runner.holding) this.retire(runner, reason);
-      else runner.letGo(new ShutdownError('The shutdown did not wait for it any longer'));
-    }
+    for (const runner of this.runners) if (runner.holding) this.retire(runner, reason);
+    const notWaitedFor = new ShutdownError('The shutdown did not wait for it any longer');
+    // Those too whose handlers may return later: a stop that hangs then must not keep the process alive by its time limit.
+    for (const runner of [...this.runners, ...this.abandoned]) runner.letGo(notWaitedFor);
   }
 
   stopWatching(): void {

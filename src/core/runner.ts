@@ -63,6 +63,8 @@ export abstract class Runner {
   /** For the watch of time limits: the attempt it last saw, and for how long. */
   readonly watched = { sequence: -1, forMs: 0 };
   private dismissed = false;
+  /** When the attempt that is under way began, if it is timed, else -1. */
+  private startedMs = -1;
   private timedSlice = -1;
   private whenWoken: (() => void) | undefined = undefined;
   private readonly whenLetGo: Promise<never>;
@@ -156,7 +158,10 @@ export abstract class Runner {
     this.retired = true;
     this.dismissed = true;
     this.abort(error);
-    return this.failHeld(error);
+    const durationMs = this.stopTiming();
+    const ids = this.failHeld(error);
+    if (durationMs >= 0) this.setting.home.attemptTimed(durationMs, ids.length, 'failed');
+    return ids;
   }
 
   /** Makes a parked runner look for work, once this synchronous stretch is over. */
@@ -189,18 +194,23 @@ export abstract class Runner {
   }
 
   /**
-   * The time, if this attempt is one to be timed, else -1. Reading the clock twice for each item would cost more than a
-   * small item, so only the first attempt of each slice is timed unless somebody listens.
+   * Notes the time if this attempt is one to be timed. Reading the clock twice for each item would cost more than a small
+   * item, so only the first attempt of each slice is timed unless somebody listens.
    */
-  protected startTiming(): number {
+  protected startTiming(): void {
     const { slices, events, clock } = this.setting;
-    if (this.timedSlice === slices.current && !events.timesAttempts) return -1;
+    this.startedMs = -1;
+    if (this.timedSlice === slices.current && !events.timesAttempts) return;
     this.timedSlice = slices.current;
-    return clock.now();
+    this.startedMs = clock.now();
   }
 
-  protected endTiming(startedMs: number, count: number, outcome: 'completed' | 'failed'): void {
-    this.setting.home.attemptTimed(this.setting.clock.now() - startedMs, count, outcome);
+  /**
+   * How long the attempt took, if it is one to be timed, else -1. To be told of when it is settled: who listens may do
+   * anything, and must not have it settled twice.
+   */
+  protected stopTiming(): number {
+    return this.startedMs < 0 ? -1 : this.setting.clock.now() - this.startedMs;
   }
 
   protected readonly tellProgress = (itemId: string, progress: unknown): void => {

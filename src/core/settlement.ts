@@ -20,19 +20,23 @@ const isShare = (answer: unknown) => typeof answer === 'number' && answer >= 0 &
 export type Verdict =
   | Extract<Outcome, { kind: 'retry' | 'dead' }>
   | { readonly kind: 'cancelled' }
-  | { readonly kind: 'handed-back' };
+  /** Given to who takes what the end of the process leaves. */
+  | { readonly kind: 'handed-back' }
+  /** It waits again, as if the attempt had not been. */
+  | { readonly kind: 'put-back' };
 
 const CANCELLED: Verdict = Object.freeze({ kind: 'cancelled' });
 const HANDED_BACK: Verdict = Object.freeze({ kind: 'handed-back' });
+const PUT_BACK: Verdict = Object.freeze({ kind: 'put-back' });
 
-/** What becomes of the items whose attempt fails, as far as the process's end has to do with it. */
+/** What becomes of the items whose attempt fails, as far as an end of the process or its pool has to do with it. */
 type Phase =
   /** They are retried, or die. */
   | 'open'
   /** The same; but those whose handler submitted in vain are handed back: the end is not their fault. */
   | 'draining'
-  /** They are handed back. */
-  | 'handing-back';
+  /** They are put back: nobody will work on them, and it is the end that made them fail, or may be. */
+  | 'pool-ended';
 
 /**
  * What became of the items of a worker type: ends them, counts them, tells of them, and keeps the dead ones. Where an
@@ -82,7 +86,8 @@ export class Settlement {
     const { job, index, attempt } = item;
     if (job.dropsFailureOf(index)) return CANCELLED;
     try {
-      if (this.handsBack(error)) return HANDED_BACK;
+      const atTheEnd = this.verdictOfTheEnd(error);
+      if (atTheEnd !== undefined) return atTheEnd;
       const outcome = classifyFailure(this.retry, error, attempt, this.chance());
       // Whoever was asked may have cancelled it.
       return job.dropsFailureOf(index) ? CANCELLED : outcome;
@@ -146,13 +151,17 @@ export class Settlement {
 
   /** The process ends: items are handed back to `receive` from now on if their handler submitted in vain. */
   startDraining(receive: (item: UnfinishedItem) => void): void {
-    this.phase = 'draining';
+    if (this.phase === 'open') this.phase = 'draining';
     this.receiveUnfinished = receive;
   }
 
-  /** From now on each item whose attempt fails is handed back. */
-  startHandingBack(receive: (item: UnfinishedItem) => void): void {
-    this.phase = 'handing-back';
+  /** From now on each item whose attempt fails is put back. */
+  poolEnds(): void {
+    this.phase = 'pool-ended';
+  }
+
+  /** What is handed back goes to `receive` from now on. */
+  handBackTo(receive: (item: UnfinishedItem) => void): void {
     this.receiveUnfinished = receive;
   }
 
@@ -165,14 +174,15 @@ export class Settlement {
     job.end('handedBack', 1);
   }
 
-  private handsBack(error: Error): boolean {
+  /** Undefined where the end has nothing to do with the failure. */
+  private verdictOfTheEnd(error: Error): Verdict | undefined {
     switch (this.phase) {
       case 'open':
-        return false;
+        return undefined;
       case 'draining':
-        return error instanceof ProcessClosedError;
-      case 'handing-back':
-        return true;
+        return error instanceof ProcessClosedError ? HANDED_BACK : undefined;
+      case 'pool-ended':
+        return PUT_BACK;
       default:
         return this.phase satisfies never;
     }

@@ -48,6 +48,12 @@ export class StreamProducer implements Producer, JobProducer {
     void closeIterator(this.iterator);
   }
 
+  /** Waits no longer for a source that was stopped and does not answer. */
+  giveUp(): void {
+    this.job.seal('interrupted');
+    this.end();
+  }
+
   proceed(): boolean {
     const { pending } = this;
     const letIn = this.letIn!;

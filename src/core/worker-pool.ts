@@ -6,7 +6,7 @@ import type { EventChannel, ScaleReason, WorkerProcessEvents } from './events.js
 import type { Job } from './job.js';
 import { boolean, findProblems, refuseProblems } from './option-rules.js';
 import type { PerformanceReport } from './performance-report.js';
-import { PoolShare, type PoolOfShares, type WorkerSource } from './pool-share.js';
+import { PoolShare, type WorkerSource } from './pool-share.js';
 import { ScaleChanges } from './scale-changes.js';
 import { shareSlots } from './share-slots.js';
 import type { TimeSlices } from './time-slices.js';
@@ -21,10 +21,10 @@ const TURN_MS = 50;
  * All running workers of an application, a share for each worker type. Never more than `maxConcurrency` live, in all or
  * of a type. Shares grow and shrink with the queues, and take from one another when there are not enough slots.
  */
-export class WorkerPool implements PoolOfShares {
+export class WorkerPool {
   /**
-   * Workers outlive the request or the message whose item started them. Without this, they would carry its
-   * AsyncLocalStorage along, and log under its id for ever.
+   * @internal Workers outlive the request or the message whose item started them. Without this, they would carry
+   * its AsyncLocalStorage along, and log under its id for ever.
    */
   readonly detached: <Result>(act: () => Result) => Result = AsyncLocalStorage.snapshot();
   /** In the order of their turns, which matters only when there are more hungry types than slots. */
@@ -42,8 +42,8 @@ export class WorkerPool implements PoolOfShares {
   private state: 'held' | 'open' | 'closing' = 'held';
   private emptyWaiters: (() => void)[] = [];
   private readonly startedAtMs: number;
-  /** @internal Called as the pool closes: no work may come to it then. */
-  onClose: () => void = () => undefined;
+  /** @internal Called as somebody ends the pool, before any handler is aborted: no work may come to it then. */
+  onEnd: () => void = () => undefined;
 
   /** @internal */
   constructor(
@@ -154,14 +154,17 @@ export class WorkerPool implements PoolOfShares {
 
   /**
    * Ends all workers: aborts the signals of running handlers and waits until they have returned; with `force`, lets
-   * go of them at once, and tells by `workerFailed` of workers that have not started or stopped. To let work finish first,
-   * use the process's `shutdown`.
+   * go of them at once, and tells by `workerFailed` of workers that have not started or stopped. The process takes no more
+   * work then. An attempt that fails after this was called costs its item nothing: it waits again, for the process's
+   * `shutdown` to hand it back. To let work finish first, use that alone.
    *
    * @throws InvalidOptionsError
    */
   async shutdown(options: { readonly force?: boolean } = {}): Promise<void> {
     refuseProblems('pool.shutdown()', findProblems(options, { force: boolean }));
     const { force = false } = options;
+    this.state = 'closing';
+    this.onEnd();
     this.close();
     const reason = new ShutdownError();
     for (const share of this.shares) {
@@ -188,7 +191,6 @@ export class WorkerPool implements PoolOfShares {
   /** @internal No worker starts from now on, and each ends when it holds nothing. */
   close(): void {
     this.state = 'closing';
-    this.onClose();
     this.disarmReview();
     for (const share of this.shares) {
       share.setTarget(0, 'shutdown');
@@ -208,19 +210,23 @@ export class WorkerPool implements PoolOfShares {
     this.byType.get(job.type)?.abortJob(job, new JobCancelledError(job.id));
   }
 
+  /** @internal Whether one more worker may live. */
   hasRoom(): boolean {
     return this.state === 'open' && this.workerCount() < this.maxConcurrency;
   }
 
+  /** @internal A worker is gone, or wants to be replaced. */
   workersChanged(): void {
     if (this.workerCount() === 0) for (const resolve of this.emptyWaiters.splice(0)) resolve();
     this.reviewSoon();
   }
 
+  /** @internal A target changed, and is to be told of once the pool is in order again. */
   targetChanged(change: WorkerProcessEvents['scaled']): void {
     this.changes.add(change);
   }
 
+  /** @internal Items arrived for parked workers of the share. */
   wakeSoon(share: PoolShare): void {
     this.toWake.add(share);
     if (this.toWake.size === 1) queueMicrotask(() => this.wake());
@@ -243,8 +249,8 @@ export class WorkerPool implements PoolOfShares {
   }
 
   /**
-   * Sets each type's target, and makes it so. A function of the user's that asks for it in the middle of it has it done
-   * once more afterwards; one that asks each time waits for the next review.
+   * @internal Sets each type's target, and makes it so. A function of the user's that asks for it in the middle of it
+   * has it done once more afterwards; one that asks each time waits for the next review.
    */
   review(): void {
     this.reviewAgain = this.isReviewing;

@@ -15,6 +15,7 @@ import {
 } from './options.js';
 import { OrderedEnd } from './ordered-end.js';
 import type { PerformanceReport } from './performance-report.js';
+import { promiseWithResolve } from './promise-with-resolve.js';
 import { SignalCancels } from './signal-cancels.js';
 import { classifySource, type ClassifiedSource, type Source } from './sources.js';
 import { checkSubmitOptions, type SubmitOptions } from './submit-options.js';
@@ -50,6 +51,7 @@ export class WorkerProcess {
   private deaths = 1;
   private stage: 'open' | 'draining' | 'closed' = 'open';
   private closed: Promise<void> | undefined = undefined;
+  private readonly poolEnded = promiseWithResolve<void>();
 
   /** @throws InvalidOptionsError that names every wrong option */
   constructor(options: WorkerProcessOptionsInput = {}) {
@@ -60,7 +62,7 @@ export class WorkerProcess {
     this.jobs = new JobRegistry(this.events);
     this.intake = new Intake(slices);
     this.pool = new WorkerPool(maxConcurrency, this.events, clock, slices);
-    this.pool.onClose = () => this.poolCloses();
+    this.pool.onEnd = () => this.poolEnds();
     if (this.options.autoStart) this.pool.open();
   }
 
@@ -115,7 +117,7 @@ export class WorkerProcess {
     const workload = this.workloads.get(type);
     if (options !== undefined) checkSubmitOptions(options);
     const work = this.readSource(source, options);
-    const fromHandler = options?.fromHandler === true && work.kind !== 'stream';
+    const fromHandler = options?.fromHandler === true;
     this.intake.refuseIfFull(workload, work, fromHandler);
     const job = this.jobs.make(workload.home, options);
     if (work.kind !== 'item' || options?.track === true) this.jobs.track(job);
@@ -173,11 +175,18 @@ export class WorkerProcess {
     source: Source<Payload>,
     options: SubmitOptions | undefined,
   ): ClassifiedSource<Payload> {
+    this.refuseWhenNotTaken(options);
+    const work = classifySource(source);
+    // Getters of an array are code of the user's, which may have ended the process.
+    this.refuseWhenNotTaken(options);
+    if (this.stage === 'open' || work.kind !== 'stream') return work;
+    this.intake.forgo(work);
+    throw new ProcessClosedError('distributeWork() of an iterable');
+  }
+
+  private refuseWhenNotTaken(options: SubmitOptions | undefined): void {
     const isTaken = this.stage === 'open' || (this.stage === 'draining' && options?.fromHandler === true);
     if (!isTaken) throw new ProcessClosedError('distributeWork()');
-    const work = classifySource(source);
-    if (this.stage === 'open' || work.kind !== 'stream') return work;
-    throw new ProcessClosedError('distributeWork() of an iterable');
   }
 
   private makeHome(type: string): JobHome {
@@ -185,7 +194,7 @@ export class WorkerProcess {
       type,
       idPrefix: this.jobs.idPrefix,
       cancelJob: (job) => this.cancelJob(job),
-      jobFinished: (job) => this.jobs.jobFinished(job),
+      jobEnded: (job) => this.jobs.jobEnded(job),
       retryJobs: (jobs) => this.workloads.retryJobs(jobs),
     };
   }
@@ -259,10 +268,13 @@ export class WorkerProcess {
    * are: their payloads never passed the check that stands before the worker.
    *
    * @returns how many were put back
+   * @throws ProcessClosedError when nobody will work on them: the queues have been worked off for a shutdown, or the pool
+   *   was ended
    * @throws RejectedLetterError when one of the `ids` is of such a letter; then, none is put back
    * @throws UnknownWorkerTypeError, InvalidOptionsError
    */
   redriveDeadLetters(selection: DeadLetterSelection): number {
+    if (this.stage === 'closed') throw new ProcessClosedError('redriveDeadLetters()');
     return this.workloads.redrive(selection);
   }
 
@@ -327,19 +339,24 @@ export class WorkerProcess {
   private async close(): Promise<void> {
     const { options, events, pool } = this;
     const workloads = this.workloads.select(undefined);
-    const end = new OrderedEnd({ options, events, pool, workloads, streams: this.intake.streams() });
+    const streams = this.intake.streams();
+    const poolEnded = this.poolEnded.promise;
+    const end = new OrderedEnd({ options, events, pool, workloads, streams, poolEnded });
     if (!end.drains) this.stage = 'closed';
     await end.drain();
     this.stage = 'closed';
     await end.handBackRest();
   }
 
-  /** Somebody ended the pool alone: what is submitted now, or waits for room, would wait for ever. */
-  private poolCloses(): void {
+  /** The pool ends, for this process's shutdown or by itself: what is submitted now, or waits for room, would wait for ever. */
+  protected poolEnds(): void {
+    const workloads = this.workloads.select(undefined);
+    for (const workload of workloads) workload.poolEnds();
+    this.poolEnded.resolve();
     if (this.stage !== 'open') return;
     this.stage = 'closed';
     for (const stream of this.intake.streams()) stream.stop();
-    for (const workload of this.workloads.select(undefined)) workload.admission.close();
+    for (const workload of workloads) workload.admission.close();
   }
 
   // ── for feeds ─────────────────────────────────────────────────────────────

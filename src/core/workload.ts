@@ -191,7 +191,7 @@ export class Workload {
     this.left();
   }
 
-  /** The attempt failed: the item is retried, dies, is dropped with its job, or (while the process ends) is handed back. */
+  /** The attempt failed: the item is retried, dies, is dropped with its job, or is spared as the process or its pool ends. */
   fail(item: TakenItem, error: Error): void {
     const verdict = this.settlement.judge(item, error);
     this.running--;
@@ -209,6 +209,10 @@ export class Workload {
         break;
       case 'handed-back':
         this.settlement.handBack(item);
+        break;
+      case 'put-back':
+        this.queue.pushEnvelope(new Envelope(item.payload, item.job, item.index, item.attempt - 1));
+        this.arrived();
         break;
       default:
         verdict satisfies never;
@@ -291,7 +295,6 @@ export class Workload {
     this.isPaused = this.pauseReasons.size > 0;
     this.setting.events.emit('resumed', { type: this.type, reason });
     this.crossed();
-    this.listener.itemsArrived();
   }
 
   /** Drops the items of a cancelled job that no worker holds. */
@@ -299,7 +302,7 @@ export class Workload {
     job.isDropped = true;
     const dropped = this.queue.drop(job) + this.delayed.drop(job);
     if (dropped > 0) this.settlement.cancel(job, dropped);
-    if (this.admission.waitingProducers > 0) this.admission.roomMade();
+    if (this.admission.waitingProducers > 0) this.admission.letIn();
     this.left();
   }
 
@@ -309,9 +312,14 @@ export class Workload {
     this.admission.close();
   }
 
-  /** From now on an attempt that fails hands its item to `receive` in place of a retry. */
-  startHandingBack(receive: (item: UnfinishedItem) => void): void {
-    this.settlement.startHandingBack(receive);
+  /** No worker will take an item any more: one whose attempt fails from now on waits again, as if it had not been tried. */
+  poolEnds(): void {
+    this.settlement.poolEnds();
+  }
+
+  /** What is handed back goes to `receive` from now on. */
+  handBackTo(receive: (item: UnfinishedItem) => void): void {
+    this.settlement.handBackTo(receive);
   }
 
   /** Hands back all that waits or is delayed, and at once whatever still comes. */

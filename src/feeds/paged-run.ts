@@ -39,8 +39,9 @@ export abstract class PagedRun<Page extends RunPage, Result> {
   private done = 0;
   private failed = 0;
 
+  /** @internal */
   constructor(
-    protected readonly door: FeedDoor,
+    private readonly door: FeedDoor,
     private readonly type: string,
   ) {
     // A turn later: by then the subclass has set its fields.

@@ -1,3 +1,4 @@
+import { describe } from '../core/describe.js';
 import type { Provider } from './decorated-class.js';
 
 /** The name of a class in a message; a class may have none. */
@@ -10,4 +11,14 @@ export function className(target: unknown): string {
 export function providerName({ name }: Pick<Provider, 'name'>): string {
   if (typeof name === 'symbol') return name.toString();
   return className(typeof name === 'function' ? name : { name });
+}
+
+/** The class that a decorated parameter, property or method belongs to; `target` is the class, or its prototype. */
+export function ownerClass(target: object): object {
+  return typeof target === 'function' ? target : target.constructor;
+}
+
+/** What a decorator was given that is written without its call, in a message: of a prototype, its class. */
+export function describeTarget(target: object): string {
+  return describe(Object.hasOwn(target, 'constructor') ? target.constructor : target);
 }

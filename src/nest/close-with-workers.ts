@@ -23,7 +23,7 @@ const rules: Rules<ClosingOptions> = {
  * A second signal ends the process at once; the same one within half a second is taken for the first, as npm passes on
  * what the terminal sends to it and to its programs.
  *
- * The process ends by the signal. As the first one of a container, which no signal ends, and where others listen to the
+ * The process ends by the signal, after its listeners to `exit` have been told. As the first one of a container, which no signal ends, and where others listen to the
  * signal as well, it exits with 128 + the signal's number. When the application could not be closed in order, it exits with 1.
  * Of several applications in one process that end at the same signal, the last one to finish ends the process.
  *

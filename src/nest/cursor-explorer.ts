@@ -1,14 +1,20 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { findProblems, given, oneOf, refuseProblems, type Rules } from '../core/option-rules.js';
-import { commonCursorRules, findMissing } from '../feeds/cursors/cursor-definition.js';
+import { describe } from '../core/describe.js';
+import { findMissing, findProblems, given, oneOf, refuseProblems, type Rules } from '../core/option-rules.js';
+import { commonCursorRules } from '../feeds/cursors/cursor-definition.js';
 import type { CursorSource } from '../feeds/cursors/cursor-source.js';
 import { JobProcess } from '../job-process.js';
 import { className } from './class-name.js';
 import { CronRegistrar } from './cron-registrar.js';
-import { cursorJobMetadata, cursorJobSettingRules, type CursorJobOptions } from './cursor-job.decorator.js';
-import { decoratedClass, type Provider } from './decorated-class.js';
-import { refuseControllers } from './refuse-controllers.js';
+import {
+  cursorJobMetadata,
+  cursorJobSettingRules,
+  type CursorJobOptions,
+  type CursorJobSettings,
+} from './cursor-job.decorator.js';
+import type { Provider } from './decorated-class.js';
+import { findDecorated, type DecoratedProvider } from './explored-providers.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
 import type { WorkerModuleOptions } from './worker-module-options.js';
 
@@ -29,46 +35,51 @@ export class CursorExplorer {
   ) {}
 
   explore(): void {
-    refuseControllers(this.discovery, '@CursorJob', (target) => cursorJobMetadata(target) !== undefined);
-    const seen = new Set<Type<object>>();
-    for (const provider of this.discovery.getProviders()) {
-      const decorated = decoratedClass(provider, (target) => cursorJobMetadata(target) !== undefined);
-      if (decorated === undefined || seen.has(decorated)) continue;
-      seen.add(decorated);
-      this.register(provider, decorated);
-    }
+    for (const found of findDecorated(this.discovery, '@CursorJob', cursorJobMetadata)) this.register(found);
   }
 
-  private register(provider: Provider, decorated: Type<object>): void {
-    const options = cursorJobMetadata(decorated)!;
-    refuseProblems(`@CursorJob on ${className(decorated)}`, this.problems(provider, decorated, options));
-    const { name, worker } = options;
+  private register({ provider, decorated, metadata }: DecoratedProvider<CursorJobOptions>): void {
+    const { name, worker } = metadata;
+    const settings = { ...metadata, ...given(this.moduleOptions.cursors?.[name] ?? {}) };
+    refuseProblems(`@CursorJob on ${className(decorated)}`, [
+      ...this.problems(metadata),
+      ...timeZoneProblems(settings),
+      ...sourceProblems(provider, decorated),
+    ]);
     // The provider may not have been made yet; the source is asked for when it is read.
     const source: CursorSource = {
       fetchPage: (cursor, limit, signal) => sourceOf(provider).fetchPage(cursor, limit, signal),
       onRunCompleted: (result, signal) => sourceOf(provider).onRunCompleted?.(result, signal),
     };
-    const settings = { ...options, ...given(this.moduleOptions.cursors?.[name] ?? {}) };
     const { cron, timeZone, pageSize, callTimeoutMs } = settings;
     this.jobs.registerCursorJob({ name, type: worker, pageSize, callTimeoutMs, source });
-    if (cron !== undefined) this.crons.declare({ name, cron, timeZone });
+    if (cron !== undefined && cron !== false) this.crons.declare({ name, cron, timeZone });
   }
 
-  private problems(provider: Provider, decorated: Type<object>, options: CursorJobOptions): string[] {
+  private problems(options: CursorJobOptions): string[] {
     const rulesHere = rules(this.jobs.types);
-    const problems = [
-      ...findProblems(options, rulesHere),
-      ...findMissing(options, rulesHere, ['name', 'worker']),
-    ];
-    if (typeof methodsOf(provider, decorated).fetchPage !== 'function')
-      problems.push('expected a method fetchPage(cursor, limit), got none');
-    if (!provider.isDependencyTreeStatic() || provider.isTransient) {
-      problems.push(
-        'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
-      );
-    }
-    return problems;
+    return [...findProblems(options, rulesHere), ...findMissing(options, rulesHere, ['name', 'worker'])];
   }
+}
+
+/** Configuration may give the cron of a time zone that the decorator names, and the other way round. */
+function timeZoneProblems({ cron, timeZone }: CursorJobSettings): string[] {
+  if (timeZone === undefined || cron !== undefined) return [];
+  return [
+    `timeZone: expected a cron with it, of @CursorJob or of forRoot({ cursors }), got ${describe(timeZone)} alone`,
+  ];
+}
+
+function sourceProblems(provider: Provider, decorated: Type<object>): string[] {
+  const problems: string[] = [];
+  if (typeof methodsOf(provider, decorated).fetchPage !== 'function')
+    problems.push('expected a method fetchPage(cursor, limit), got none');
+  if (!provider.isDependencyTreeStatic() || provider.isTransient) {
+    problems.push(
+      'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
+    );
+  }
+  return problems;
 }
 
 /** What has the methods of the source, which itself may not have been made yet. */

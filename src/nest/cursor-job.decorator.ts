@@ -1,6 +1,6 @@
 import { applyDecorators, Injectable, SetMetadata } from '@nestjs/common';
 import { describe } from '../core/describe.js';
-import { refuseProblems, text, type Rules } from '../core/option-rules.js';
+import { refuseProblems, text, type Rule, type Rules } from '../core/option-rules.js';
 import { commonCursorRules, type CursorJobDefinition } from '../feeds/cursors/cursor-definition.js';
 import { className } from './class-name.js';
 
@@ -10,10 +10,11 @@ const CURSOR_JOB_METADATA = 'nestjs-background-worker:cursor-job';
 export interface CursorJobSettings extends Pick<CursorJobDefinition, 'pageSize' | 'callTimeoutMs'> {
   /**
    * When to run, as a cron expression with or without seconds. Needs `ScheduleModule.forRoot()` in the application.
-   * Default: only when asked to.
+   * False: only when asked to; among the options of `WorkerModule`, it switches off the cron that `@CursorJob` names, as
+   * for tests, or for all replicas but one. Default: that of `@CursorJob`; without one, only when asked to.
    */
-  readonly cron?: string;
-  /** Time zone of `cron`, such as `Europe/Berlin`. Default: that of the process. */
+  readonly cron?: string | false;
+  /** Time zone of `cron`, such as `Europe/Berlin`. Default: that of the process. Refused where there is no cron. */
   readonly timeZone?: string;
 }
 
@@ -24,8 +25,11 @@ export interface CursorJobOptions extends CursorJobSettings {
   readonly worker: string;
 }
 
+const cron: Rule = (value) =>
+  value === false || text(value) === undefined ? undefined : 'expected a cron expression, or false for none';
+
 export const cursorJobSettingRules: Rules<CursorJobSettings> = {
-  cron: text,
+  cron,
   timeZone: text,
   pageSize: commonCursorRules.pageSize,
   callTimeoutMs: commonCursorRules.callTimeoutMs,
@@ -37,7 +41,16 @@ export const cursorJobSettingRules: Rules<CursorJobSettings> = {
  * @throws InvalidOptionsError when there are no options; the options themselves are checked when the application starts
  */
 export function CursorJob(options: CursorJobOptions): ClassDecorator {
+  refuseBare(options);
   return applyDecorators(refuseNone(options), SetMetadata(CURSOR_JOB_METADATA, options), Injectable());
+}
+
+/** Without a call, the decorator is given the class itself, and what it returns would take its place without a word. */
+function refuseBare(options: unknown): void {
+  if (typeof options !== 'function') return;
+  refuseProblems('@CursorJob', [
+    `expected an object of options, as in @CursorJob({ name: 'digest', worker: 'mail' }), got ${describe(options)}`,
+  ]);
 }
 
 /** Without options, nothing would tell a decorated class from any other. */

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 
-/** How long a process that signalled itself may still live: for what else listens to the signal. */
+/** How long the process may still live where others listen to the signal: for what they do about it. */
 const MOMENT_MS = 100;
 
 /**
@@ -57,10 +57,21 @@ export async function turnOver(): Promise<void> {
   await setImmediate();
 }
 
-/** Ends the process by the signal, so that its parent sees the cause; where that is not to be had, by the exit code for it. */
+/**
+ * Ends the process by the signal, so that its parent sees the cause; where that is not to be had, by the exit code for it.
+ *
+ * A signal by itself does not tell who listens to the `exit` of the process, and a log that is written a moment later, as
+ * pino's is, or by another thread, would lose its last lines. So the process exits, and the signal comes when all of those
+ * have been told.
+ */
 export function endBy(signal: NodeJS.Signals): void {
-  process.kill(process.pid, signal);
-  setTimeout(exitBy, MOMENT_MS, signal);
+  if (process.listenerCount(signal) > 0) {
+    // They have heard it when it came, and it would not end the process.
+    setTimeout(exitBy, MOMENT_MS, signal);
+    return;
+  }
+  process.once('exit', () => process.kill(process.pid, signal));
+  exitBy(signal);
 }
 
 /** Whether it would not end the process without our listener: there are others, or the kernel does not. */

@@ -21,7 +21,8 @@ function logItems(jobs: Events, log: WorkerLog): void {
   jobs.on('retry', ({ type, itemId, attempt, delayMs, error }) =>
     log.warn(
       `${type}: attempt ${attempt} of item ${itemId} failed, next in ${Math.round(delayMs)} ms: ${errorText(error)}`,
-      { type, itemId, attempt, delayMs, err: error },
+      // Without the stack: of retries there are thousands when a server is down. The dead letter that comes of them has it.
+      { type, itemId, attempt, delayMs },
     ),
   );
   jobs.on('deadLetter', ({ type, id, reason, attempts, error }) =>

@@ -6,6 +6,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import { JobProcess } from '../job-process.js';
 import { className } from './class-name.js';
 import type { Provider } from './decorated-class.js';
+import { providersByClass } from './explored-providers.js';
 import { messageJobMetadata, messageJobProblems, type MessageJobMetadata } from './message-job.decorator.js';
 
 type Method = (...args: unknown[]) => unknown;
@@ -48,12 +49,7 @@ export class MessageExplorer {
   ) {}
 
   explore(): void {
-    const seen = new Set<Type<object>>();
-    for (const provider of this.discovery.getProviders()) {
-      const listened = listenedClass(provider);
-      // A class that several modules provide takes each message once all the same.
-      if (listened === undefined || seen.has(listened)) continue;
-      seen.add(listened);
+    for (const [listened, provider] of providersByClass(this.discovery, listenedClass)) {
       this.addListener(provider, listened);
     }
     for (const controller of this.discovery.getControllers()) this.refuseController(controller);

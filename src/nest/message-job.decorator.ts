@@ -3,7 +3,7 @@ import { EventPattern, Transport } from '@nestjs/microservices';
 import { describe } from '../core/describe.js';
 import { findProblems, oneOf, refuseProblems, type Rule, type Rules } from '../core/option-rules.js';
 import { messageRules, type Acknowledge } from '../feeds/messages/message-options.js';
-import { className } from './class-name.js';
+import { className, describeTarget, ownerClass } from './class-name.js';
 
 const MESSAGE_JOB_METADATA = 'nestjs-background-worker:message-job';
 
@@ -29,10 +29,11 @@ export interface MessageJobMetadata {
  * interceptors and filters on the method or its class work as on a message handler of Nest.
  *
  * @param pattern as in Nest's `@EventPattern`
- * @throws InvalidOptionsError when there is no pattern, or there are no options; the options themselves are checked when the
- *   application starts
+ * @throws InvalidOptionsError when there is no pattern, or there are no options, or it is not called; the options themselves
+ *   are checked when the application starts
  */
 export function MessageJob(pattern: string | object, options: MessageJobOptions): MethodDecorator {
+  refuseBare(pattern, options);
   const metadata: MessageJobMetadata = { pattern, options };
   return applyDecorators(
     refuseNone(metadata),
@@ -41,16 +42,28 @@ export function MessageJob(pattern: string | object, options: MessageJobOptions)
   );
 }
 
+/** Without a call, the decorator is given the prototype and the name of the method, which would be gone without a word. */
+function refuseBare(pattern: unknown, options: unknown): void {
+  const isMember = typeof options === 'string' || typeof options === 'symbol';
+  const isTarget =
+    typeof pattern === 'function' || (typeof pattern === 'object' && pattern !== null && isMember);
+  if (!isTarget) return;
+  const member = isMember ? ` and ${describe(options)}` : '';
+  refuseProblems('@MessageJob', [
+    `expected a pattern and an object of options, as in @MessageJob('user.registered', { worker: 'mail' }), ` +
+      `got ${describeTarget(pattern)}${member}`,
+  ]);
+}
+
 /** Without a pattern, Nest would listen for messages that nobody sends. */
 function refuseNone({ pattern, options }: { pattern: unknown; options: unknown }): MethodDecorator {
   return (target, method) => {
     const problems: string[] = [];
     if (pattern === '' || (typeof pattern !== 'string' && (typeof pattern !== 'object' || pattern === null)))
       problems.push(`expected a pattern, a text that is not empty or an object, got ${describe(pattern)}`);
-    if (options === undefined || options === null)
+    if (typeof options !== 'object' || options === null)
       problems.push(`expected an object of options with worker, got ${describe(options)}`);
-    const on = typeof target === 'function' ? target : target.constructor;
-    refuseProblems(`@MessageJob on ${className(on)}.${String(method)}`, problems);
+    refuseProblems(`@MessageJob on ${className(ownerClass(target))}.${String(method)}`, problems);
   };
 }
 

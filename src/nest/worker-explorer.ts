@@ -4,10 +4,10 @@ import { InvalidWorkerError } from '../core/errors.js';
 import { Worker } from '../core/worker.js';
 import type { WorkerClass } from '../core/worker-definition.js';
 import { className } from './class-name.js';
-import { decoratedClass, type Provider } from './decorated-class.js';
-import { refuseControllers } from './refuse-controllers.js';
+import type { Provider } from './decorated-class.js';
+import { findDecorated, type DecoratedProvider } from './explored-providers.js';
 import { WorkerFactory } from './worker-factory.js';
-import { workerTypeMetadata } from './worker-type.decorator.js';
+import { workerTypeMetadata, type WorkerTypeMetadata } from './worker-type.decorator.js';
 
 /** Finds the classes that `@WorkerType` decorates among the providers, and registers them. */
 @Injectable()
@@ -19,19 +19,12 @@ export class WorkerExplorer {
   ) {}
 
   explore(): void {
-    refuseControllers(this.discovery, '@WorkerType', (target) => workerTypeMetadata(target) !== undefined);
-    const seen = new Set<Type<object>>();
-    for (const provider of this.discovery.getProviders()) {
-      const decorated = decoratedClass(provider, (target) => workerTypeMetadata(target) !== undefined);
-      // A class that several modules provide is one worker type all the same.
-      if (decorated === undefined || seen.has(decorated)) continue;
-      seen.add(decorated);
-      this.register(provider, decorated);
-    }
+    for (const found of findDecorated(this.discovery, '@WorkerType', workerTypeMetadata))
+      this.register(found);
   }
 
-  private register(provider: Provider, decorated: Type<object>): void {
-    const { type, options } = workerTypeMetadata(decorated)!;
+  private register({ provider, decorated, metadata }: DecoratedProvider<WorkerTypeMetadata>): void {
+    const { type, options } = metadata;
     refuseSingleton(type, provider, decorated);
     this.factory.add(type, classOf(provider, decorated), options, () =>
       this.moduleRef.resolve(provider.token as Type<Worker<never>>, undefined, { strict: false }),

@@ -45,12 +45,15 @@ export class WorkerFactory {
    * @param token token of a transient provider: the worker's class, or any other with the class as `options.worker`
    * @throws DuplicateWorkerTypeError, InvalidWorkerError, InvalidOptionsError
    */
-  register(type: string, token: InjectionToken, { worker, ...options }: LateWorkerOptions = {}): void {
+  register(type: string, token: InjectionToken, options: LateWorkerOptions = {}): void {
+    refuseUnusable(type, options);
+    const { worker, ...typeOptions } = options;
     const workerClass = worker ?? token;
     if (typeof workerClass !== 'function') {
+      const got = worker === undefined ? '' : ` and options.worker ${describe(worker)}`;
       throw new InvalidWorkerError(
         type,
-        `expected the token to be the worker's class, or the class as options.worker; got the token ${describe(token)}`,
+        `expected the token to be the worker's class, or the class as options.worker; got the token ${describe(token)}${got}`,
       );
     }
     const scope = this.scopeOf(type, token);
@@ -62,7 +65,7 @@ export class WorkerFactory {
       );
     }
     const resolve = () => this.moduleRef.resolve(token as Type<Worker<never>>, undefined, { strict: false });
-    this.add(type, workerClass as WorkerClass, options, resolve);
+    this.add(type, workerClass as WorkerClass, typeOptions, resolve);
   }
 
   /** @internal Registers what the explorer found. */
@@ -93,4 +96,18 @@ export class WorkerFactory {
       throw new InvalidWorkerError(type, problem, { cause: error });
     }
   }
+}
+
+/** Refuses what the rest of `register` could not even name in its messages, or take apart. */
+function refuseUnusable(type: unknown, options: unknown): void {
+  if (typeof type !== 'string' || type === '') {
+    throw new InvalidWorkerError(
+      type as string,
+      `expected a type name that is not empty, got ${describe(type)}`,
+    );
+  }
+  if (typeof options === 'object' && options !== null) return;
+  refuseProblems(`Worker type ${JSON.stringify(type)}`, [
+    `options: expected an object, got ${describe(options)}`,
+  ]);
 }

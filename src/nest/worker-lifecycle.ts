@@ -6,7 +6,7 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { refuseProblems } from '../core/option-rules.js';
+import { oneOf, refuseProblems } from '../core/option-rules.js';
 import { resolveProcessOptions } from '../core/options.js';
 import { JobProcess } from '../job-process.js';
 import { CronRegistrar } from './cron-registrar.js';
@@ -16,6 +16,7 @@ import { logEvents } from './event-logger.js';
 import { shutDownAndLog } from './logged-shutdown.js';
 import { MessageExplorer } from './message-explorer.js';
 import { MicroserviceCheck } from './microservice-check.js';
+import { nearName } from './near-name.js';
 import { ReportLogger } from './report-logger.js';
 import { WorkerExplorer } from './worker-explorer.js';
 import { createWorkerLog, type WorkerLog } from './worker-log.js';
@@ -129,10 +130,12 @@ function unknownNames(
   names: readonly string[],
   known: readonly string[],
 ): string[] {
-  return names
-    .filter((name) => !known.includes(name))
-    .map(
-      (name) =>
-        `${option}.${name}: expected ${expected} (${known.length === 0 ? 'none is known' : `known: ${known.join(', ')}`}), got ${JSON.stringify(name)}`,
-    );
+  const rule = oneOf(expected, known);
+  return names.flatMap((name) => {
+    const problem = rule(name);
+    if (problem === undefined) return [];
+    const near = nearName(name, known);
+    const meant = near === undefined ? '' : ` (did you mean ${JSON.stringify(near)}?)`;
+    return [`${option}.${name}: ${problem}, got ${JSON.stringify(name)}${meant}`];
+  });
 }

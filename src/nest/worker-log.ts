@@ -13,7 +13,10 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 const CONTEXT = 'WorkerModule';
 
-/** Writes by nestjs-pino where the application has it, with the fields as fields; else the texts by Nest's logger. */
+/**
+ * Writes by nestjs-pino where the application has it, with the fields as fields; else by Nest's logger the texts, and of the
+ * fields the stack of the error `err`.
+ */
 export async function createWorkerLog(moduleRef: ModuleRef): Promise<WorkerLog> {
   return (await findPinoLog(moduleRef)) ?? nestLog();
 }
@@ -40,6 +43,16 @@ function nestLog(): WorkerLog {
     debug: (message) => logger.debug(message),
     info: (message) => logger.log(message),
     warn: (message) => logger.warn(message),
-    error: (message) => logger.error(message),
+    error: (message, { err }) => logger.error(message, stackOf(err)),
   };
+}
+
+/** What was thrown may be no error, and may throw itself when it is looked at. */
+function stackOf(thrown: unknown): string | undefined {
+  try {
+    const { stack } = (thrown ?? {}) as { readonly stack?: unknown };
+    return typeof stack === 'string' ? stack : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,11 +1,13 @@
 import type { Type } from '@nestjs/common';
 import { describe } from '../core/describe.js';
+import { isThenable } from '../core/is-thenable.js';
 import {
   duration,
   findProblems,
   hasMethods,
   refuseProblems,
   wholeNumber,
+  type Rule,
   type Rules,
 } from '../core/option-rules.js';
 import {
@@ -25,6 +27,8 @@ export interface UploadOptions {
   readonly store: UploadStore;
   /** Rows of a page of an upload at the most, 1 or more. Default 1,000. */
   readonly pageSize?: number;
+  /** Milliseconds that each call of the store may take; then the run fails. 0: any time. Default 60,000. */
+  readonly callTimeoutMs?: number;
 }
 
 /** Options of `WorkerModule`. Those of a worker type hold for all types that say nothing else. */
@@ -45,10 +49,18 @@ export interface WorkerModuleOptions extends Omit<WorkerProcessOptionsInput, 'au
 
 type OwnOptions = Omit<WorkerModuleOptions, keyof WorkerProcessOptionsInput>;
 
+const hasCacheMethods = hasMethods('a CursorCache', ['load', 'save', 'clear', 'close']);
+
+/** A promise of one lacks the methods as well; that it has to be awaited would be hard to guess from that. */
+const cursorCacheRule: Rule = (value) =>
+  isThenable(value)
+    ? 'expected a CursorCache, as in await connectRedisCursorCache(url)'
+    : hasCacheMethods(value);
+
 const ownRules: Rules<OwnOptions> = {
   workers: anything,
   cursors: anything,
-  cursorCache: hasMethods('a CursorCache', ['load', 'save', 'clear', 'close']),
+  cursorCache: cursorCacheRule,
   uploads: anything,
   reportIntervalMs: duration,
   jobProcess: jobProcessClass,
@@ -61,6 +73,7 @@ const moduleRules = { ...processRulesOfModule, ...ownRules };
 const uploadRules: Rules<UploadOptions> = {
   store: hasMethods('an UploadStore', ['receive', 'find', 'readPage', 'recordOutcomes', 'start', 'finish']),
   pageSize: wholeNumber(1),
+  callTimeoutMs: duration,
 };
 
 /** `options`, once nothing is wrong with them. @throws InvalidOptionsError that names every wrong option */
@@ -90,6 +103,10 @@ function findCursorProblems(settings: CursorJobSettings, path: string): string[]
 }
 
 function findUploadProblems(uploads: UploadOptions): string[] {
+  if (uploadRules.store(uploads) === undefined)
+    return [
+      `uploads: expected an object with the store, { store }, got the store itself, ${describe(uploads)}`,
+    ];
   const problems = findProblems(uploads, uploadRules, 'uploads.');
   return problems.length === 0 && uploads.store === undefined
     ? ['uploads.store: expected an UploadStore, got undefined']

@@ -1,5 +1,8 @@
 import { applyDecorators, Inject, Injectable, Scope, SetMetadata } from '@nestjs/common';
+import { describe } from '../core/describe.js';
+import { refuseProblems } from '../core/option-rules.js';
 import type { WorkerTypeOptionsInput } from '../core/options.js';
+import { className, describeTarget, ownerClass } from './class-name.js';
 
 const WORKER_TYPE_METADATA = 'nestjs-background-worker:worker-type';
 
@@ -15,10 +18,16 @@ export interface WorkerTypeMetadata {
  *
  * @param type the name that work is submitted under
  * @param options how the type works; what is left out is as in the options of `WorkerModule`
+ * @throws InvalidOptionsError when there is no name, or it is not called; the options are checked when the application starts
  */
 export function WorkerType(type: string, options: WorkerTypeOptionsInput = {}): ClassDecorator {
+  refuseBare('@WorkerType', type);
   const metadata: WorkerTypeMetadata = { type, options };
-  return applyDecorators(SetMetadata(WORKER_TYPE_METADATA, metadata), Injectable({ scope: Scope.TRANSIENT }));
+  return applyDecorators(
+    (target: object) => refuseNameless('@WorkerType', type, target),
+    SetMetadata(WORKER_TYPE_METADATA, metadata),
+    Injectable({ scope: Scope.TRANSIENT }),
+  );
 }
 
 /** What `@WorkerType` says of `target`; undefined when it is not decorated itself. */
@@ -49,14 +58,17 @@ export function workerTypeOfToken(token: unknown): string | undefined {
 /**
  * Injects the `WorkerTypeDoor` of one worker type. The type has to be known when the application has started: one that
  * `WorkerFactory.register` makes known, from `onModuleInit` at the latest.
+ *
+ * @throws InvalidOptionsError when there is no name, or it is not called
  */
 export function InjectWorkerType(type: string): PropertyDecorator & ParameterDecorator {
-  allInjectedTypes.add(type);
-  const inject = Inject(getWorkerTypeToken(type)) as AnyDecorator;
+  refuseBare('@InjectWorkerType', type);
   return (target: object, key?: string | symbol, index?: number) => {
-    const into = typeof target === 'function' ? target : target.constructor;
+    refuseNameless('@InjectWorkerType', type, target);
+    allInjectedTypes.add(type);
+    const into = ownerClass(target);
     Reflect.defineMetadata(INJECTED_TYPES_METADATA, [...typesInjectedInto(into), type], into);
-    inject(target, key, index);
+    (Inject(getWorkerTypeToken(type)) as AnyDecorator)(target, key, index);
   };
 }
 
@@ -68,4 +80,24 @@ export function typesInjectedInto(target: object): readonly string[] {
 /** Worker types that some class wants a door to: names only, so that applications in one process share nothing else. */
 export function typesToInject(): readonly string[] {
   return [...allInjectedTypes];
+}
+
+/**
+ * Without a call, a decorator is given what it stands on, and what it returns would take the place of that, or be lost,
+ * without a word.
+ */
+function refuseBare(decorator: string, type: unknown): void {
+  if (typeof type !== 'function' && (typeof type !== 'object' || type === null)) return;
+  refuseProblems(decorator, [nameProblem(decorator, describeTarget(type))]);
+}
+
+function refuseNameless(decorator: string, type: unknown, target: object): void {
+  if (typeof type === 'string' && type !== '') return;
+  refuseProblems(`${decorator} on ${className(ownerClass(target))}`, [
+    nameProblem(decorator, describe(type)),
+  ]);
+}
+
+function nameProblem(decorator: string, got: string): string {
+  return `expected the name of a worker type, as in ${decorator}('mail'), got ${got}`;
 }

@@ -122,6 +122,7 @@ function toSetup(options: WorkerModuleOptions): JobProcessSetup {
     cursorCache: own.cursorCache,
     uploadStore: own.uploads?.store,
     uploadPageSize: own.uploads?.pageSize,
+    uploadCallTimeoutMs: own.uploads?.callTimeoutMs,
   };
 }
 

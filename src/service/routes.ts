@@ -7,12 +7,12 @@ export const ROUTES: Readonly<Record<string, string>> = {
   'GET /uploads/:id': 'how far an upload is',
   'POST /uploads/:id/process': 'starts working on the rows of an upload that have not ended',
   'GET /uploads/:id/failed':
-    'the rows that failed, with the reasons; more by ?after=<number of the last row>',
+    'the rows that failed, with the reasons, at most ?limit=<1 to 1000>; more by ?after=<number of the last row>',
   'POST /quotes/run': 'reads the quotes now',
   'GET /quotes/statistics': 'what the prices of each symbol amount to',
   'GET /activity': 'what happened most in the repositories that sent webhooks',
   'GET /dead-letters/:type':
-    'the items of a worker type that failed for good; more by ?after=<sequence of the last one>',
+    'the items of a worker type that failed for good, at most ?limit=<1 to 1000>; more by ?after=<sequence of the last one>',
   'POST /dead-letters/:type/redrive': 'runs all dead letters of a worker type again',
 };
 

@@ -1,5 +1,6 @@
 import { Controller, Get, HttpCode, NotFoundException, Param, Post, Query } from '@nestjs/common';
 import { JobProcess, UnknownWorkerTypeError, type WorkCounts } from '../index.js';
+import { ListLimitPipe } from './list-limit.pipe.js';
 import { PositionPipe } from './position.pipe.js';
 
 /** One dead letter as it is shown: the error as text. */
@@ -31,10 +32,14 @@ export class StatusController {
   }
 
   @Get('dead-letters/:type')
-  deadLetters(@Param('type') type: string, @Query('after', PositionPipe) after: number): ShownDeadLetter[] {
+  deadLetters(
+    @Param('type') type: string,
+    @Query('after', PositionPipe) after: number,
+    @Query('limit', ListLimitPipe) limit: number,
+  ): ShownDeadLetter[] {
     this.requireType(type);
     return this.jobs
-      .deadLetters({ type, after })
+      .deadLetters({ type, after, limit })
       .map(({ id, sequence, reason, error, attempts, diedAtMs, payload }) => ({
         id,
         sequence,

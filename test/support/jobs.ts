@@ -6,7 +6,7 @@ export function makeJob(sequence = 0): Job {
     type: 'type',
     idPrefix: 'p',
     cancelJob: () => undefined,
-    jobFinished: () => undefined,
+    jobEnded: () => undefined,
     retryJobs: () => 0,
   };
   return new Job(home, sequence);

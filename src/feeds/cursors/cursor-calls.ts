@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import { describe } from '../../core/describe.js';
 import { BackgroundWorkerError } from '../../core/errors.js';
 import type { CursorJob } from './cursor-definition.js';
-import { timeLimited } from './time-limited.js';
+import { timeLimited } from '../time-limited.js';
 
 /** A call that a cursor job makes, of its source or of the cursor cache. */
 export type CursorCall = 'fetchPage' | 'onRunCompleted' | 'load' | 'save' | 'clear';

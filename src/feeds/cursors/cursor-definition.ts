@@ -1,6 +1,7 @@
 import { describe } from '../../core/describe.js';
 import {
   duration,
+  findMissing,
   findProblems,
   hasMethods,
   refuseProblems,
@@ -57,16 +58,4 @@ export function resolveCursorJob(definition: CursorJobDefinition): CursorJob {
   ]);
   const { name, type, source, pageSize = PAGE_SIZE, callTimeoutMs = CALL_TIMEOUT_MS } = definition;
   return Object.freeze({ name, type, source, pageSize, callTimeoutMs });
-}
-
-/** What has to be given and is not, a line each. Options that are no object are for `findProblems`. */
-export function findMissing<Name extends string>(
-  options: { readonly [Key in Name]?: unknown },
-  rulesOfOptions: { readonly [Key in Name]: Rule },
-  names: readonly Name[],
-): string[] {
-  if (typeof options !== 'object' || options === null) return [];
-  return names
-    .filter((name) => options[name] === undefined)
-    .map((name) => `${name}: ${rulesOfOptions[name](undefined)}, got undefined`);
 }

@@ -17,6 +17,7 @@ export class CursorRun extends PagedRun<CheckedPage, CursorRunResult> {
   /** Where a next run begins when the pages of this one are done with. */
   private next: unknown = undefined;
 
+  /** @internal */
   constructor(
     private readonly definition: CursorJob,
     door: FeedDoor,

@@ -1,8 +1,8 @@
 import { func, oneOf, refuseProblems, findProblems, type Rules } from '../../core/option-rules.js';
 
 /**
- * When a message counts as taken: as soon as its items are in the queue, or when each of them has ended. On the memory
- * engine only the latter survives a kill, as the sender still has the message.
+ * When a message counts as taken: as soon as its items are in the queue (`stored`), or when each of them has ended
+ * (`settled`). Only the latter survives a kill, as the sender still has the message then.
  */
 export type Acknowledge = 'stored' | 'settled';
 

@@ -85,6 +85,7 @@ export class MessageSubscription<Message, Payload> {
   /** Set once what awaits a retry is to be run at once. */
   private retries: GatheredRetries | undefined = undefined;
 
+  /** @internal */
   constructor(
     private readonly door: FeedDoor,
     /** The worker type that the items go to. */
@@ -135,9 +136,10 @@ export class MessageSubscription<Message, Payload> {
   }
 
   /**
-   * Takes no more messages, runs what awaits a retry of those that were taken before, and resolves when every one of them
-   * is settled, also where they were acknowledged before (`acknowledge: 'stored'`); rejects then if unsubscribing failed. A
-   * second call returns the same promise.
+   * Takes no more messages, runs at once what awaits a retry of those that were taken before, and resolves when every one
+   * of them is settled, also where they were acknowledged before (`acknowledge: 'stored'`); rejects then if unsubscribing
+   * failed. An item that fails after that has its backoff waited out, as a moment would else use up its attempts. A second
+   * call returns the same promise.
    */
   close(): Promise<void> {
     // A turn later: who unsubscribes may call this again, and must find it closed.

@@ -1,8 +1,10 @@
 import { ProcessClosedError } from '../../core/errors.js';
 import type { FeedDoor } from '../feed-door.js';
 import { LateOutcomes } from './late-outcomes.js';
-import { UnknownUploadError, UploadNotReadyError, UploadRun, type UploadRunResult } from './upload-run.js';
-import type { UploadStatus, UploadStore } from './upload-store.js';
+import { UnknownUploadError, UploadNotReadyError } from './upload-errors.js';
+import { UploadRun, type UploadRunResult } from './upload-run.js';
+import { UploadStoreCalls, type StoreToWorkFrom } from './upload-store-calls.js';
+import type { UploadStatus } from './upload-store.js';
 
 /** What an upload feed tells. */
 export interface UploadFeedListener {
@@ -12,6 +14,7 @@ export interface UploadFeedListener {
 }
 
 const PAGE_SIZE = 1_000;
+const CALL_TIMEOUT_MS = 60_000;
 
 const READY: ReadonlySet<UploadStatus> = new Set<UploadStatus>([
   'received',
@@ -26,20 +29,30 @@ export class UploadFeed {
   private readonly runs = new Map<string, Promise<UploadRun>>();
   /** The writes that no run waits for. */
   private readonly writing = new Set<Promise<void>>();
-  private isStopped = false;
+  /** Aborts when no run will be started any more. */
+  private readonly stopped = new AbortController();
+  private readonly store: UploadStoreCalls;
 
+  /** @param callTimeoutMs milliseconds that each call of the store may take; then the run fails. 0: any time */
   constructor(
     private readonly door: FeedDoor,
-    private readonly store: UploadStore,
+    store: StoreToWorkFrom,
     private readonly pageSize = PAGE_SIZE,
     private readonly listener: UploadFeedListener,
-  ) {}
+    callTimeoutMs = CALL_TIMEOUT_MS,
+  ) {
+    this.store = new UploadStoreCalls(store, {
+      clock: door.clock,
+      callTimeoutMs,
+      closing: this.stopped.signal,
+    });
+  }
 
   /**
    * Works off the rows of an upload that have not ended, unless that is going on already.
    *
    * @returns the run that is under way now
-   * @throws UnknownUploadError, UploadNotReadyError, UnknownWorkerTypeError, ProcessClosedError
+   * @throws UnknownUploadError, UploadNotReadyError, UnknownWorkerTypeError, UploadCallTimeLimitError, ProcessClosedError
    */
   process(uploadId: string): Promise<UploadRun> {
     const underWay = this.runs.get(uploadId);
@@ -52,7 +65,7 @@ export class UploadFeed {
 
   /** Stops reading rows in all runs; the pages that are worked on may end. Resolves when they have. */
   async interruptAll(): Promise<void> {
-    this.isStopped = true;
+    this.stopped.abort();
     await Promise.all([...this.runs.values()].map(interrupt));
   }
 
@@ -67,7 +80,7 @@ export class UploadFeed {
     if (!READY.has(upload.status)) throw new UploadNotReadyError(uploadId, upload.status);
     // Else its rows would be worked on by nobody, and it would be `processing` for ever.
     this.door.requireType(upload.type);
-    if (this.isStopped) throw new ProcessClosedError('processUserUpload()');
+    if (this.stopped.signal.aborted) throw new ProcessClosedError('processUserUpload()');
     return new UploadRun(upload, this.pageSize, this.door, this.store, this.lateOutcomes(uploadId));
   }
 

@@ -1,32 +1,10 @@
-import { describe } from '../../core/describe.js';
-import { BackgroundWorkerError } from '../../core/errors.js';
 import type { FeedDoor } from '../feed-door.js';
 import { PagedRun, type PageEnd, type RunPage } from '../paged-run.js';
 import type { LateOutcomes } from './late-outcomes.js';
 import { PageOutcomes } from './page-outcomes.js';
 import { RowTally } from './row-tally.js';
-import type { Upload, UploadRow, UploadStatus, UploadStore } from './upload-store.js';
-
-/** There is no upload of this id. */
-export class UnknownUploadError extends BackgroundWorkerError {
-  readonly code = 'UNKNOWN_UPLOAD';
-
-  constructor(readonly uploadId: unknown) {
-    super(`Unknown upload ${describe(uploadId)}`);
-  }
-}
-
-/** The upload is in a state in which its rows can't be worked on. */
-export class UploadNotReadyError extends BackgroundWorkerError {
-  readonly code = 'UPLOAD_NOT_READY';
-
-  constructor(
-    readonly uploadId: string,
-    readonly status: UploadStatus,
-  ) {
-    super(`Upload ${describe(uploadId)}: expected one that was received in full, got one that is ${status}`);
-  }
-}
+import type { UploadStoreCalls } from './upload-store-calls.js';
+import type { Upload, UploadRow } from './upload-store.js';
 
 /** How the work on an upload ended. */
 export type UploadRunStatus =
@@ -38,7 +16,7 @@ export type UploadRunStatus =
   | 'cancelled'
   /** The process shut down first, or rows without an outcome were left: they are worked on by the next run. */
   | 'interrupted'
-  /** The store failed. The rows without an outcome are worked on by the next run. */
+  /** The store failed, or did not answer in time. The rows without an outcome are worked on by the next run. */
   | 'failed';
 
 /** What `run.completed` resolves with. `rows`, `done` and `failed` count what was worked on in this run. */
@@ -80,12 +58,13 @@ interface UploadPage extends RunPage {
 export class UploadRun extends PagedRun<UploadPage, UploadRunResult> {
   private readonly tally = new RowTally();
 
+  /** @internal */
   constructor(
     /** The upload as the store had it when the run began. */
     readonly upload: Upload,
     private readonly pageSize: number,
     door: FeedDoor,
-    private readonly store: UploadStore,
+    private readonly store: UploadStoreCalls,
     private readonly late: LateOutcomes,
   ) {
     super(door, upload.type);
@@ -141,7 +120,7 @@ export class UploadRun extends PagedRun<UploadPage, UploadRunResult> {
   }
 
   private async read(after: number): Promise<UploadPage> {
-    const rows = await this.store.readPage(this.upload.id, after, this.pageSize);
+    const rows = await this.store.readPage(this.upload.id, after, this.pageSize, this.stopSignal);
     const numbers = rows.map(({ number }) => number);
     return {
       rows,

@@ -1,5 +1,3 @@
-import { BackgroundWorkerError } from '../../core/errors.js';
-
 /** Where an upload stands. */
 export type UploadStatus =
   /** Its rows are being written. */
@@ -55,10 +53,12 @@ export type RowOutcome = {
 /** Where uploads and their rows live. */
 export interface UploadStore {
   /**
-   * Writes the rows of a new upload as they come. When `rows` throws, nothing of the upload is ever worked on.
+   * Writes the rows of a new upload as they come, each as JSON. When `rows` throws or has one that is no JSON, nothing of
+   * the upload is ever worked on.
    *
+   * @param rows an array, an iterable or an async iterable; not a text
    * @returns the upload, `received`
-   * @throws what `rows` throws
+   * @throws InvalidOptionsError, InvalidRowError; what `rows` throws
    */
   receive(
     upload: { name: string; type: string },
@@ -74,25 +74,19 @@ export interface UploadStore {
    * nothing, and calls at the same time don't disturb each other.
    */
   recordOutcomes(id: string, outcomes: readonly RowOutcome[]): Promise<void>;
-  /** Sets the upload's status to `processing`. */
+  /**
+   * Sets the upload's status to `processing`; one without rows that have no outcome is better left as it is, as the call
+   * may be answered after the run that made it was given up.
+   *
+   * @throws UnknownUploadError when it is gone
+   */
   start(id: string): Promise<void>;
   /**
    * Brings the upload's status up to date: `processing` as long as rows are left without an outcome, else how it ended.
    * Called at the end of a run, and after the outcome of a redriven row was written later.
    *
    * @returns the upload as it stands then
+   * @throws UnknownUploadError when it is gone
    */
   finish(id: string): Promise<Upload>;
-}
-
-/** Uploads are used, but the module was given no place to keep them. */
-export class NoUploadStoreError extends BackgroundWorkerError {
-  readonly code = 'NO_UPLOAD_STORE';
-
-  constructor() {
-    super(
-      'processUserUpload(): no upload store; give one to WorkerModule.forRootAsync({ useFactory: () => ({ uploads: { store } }) }), ' +
-        'such as TypeOrmUploadStore of nestjs-background-worker/typeorm',
-    );
-  }
 }

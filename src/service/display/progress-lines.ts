@@ -40,7 +40,7 @@ function startTrack(
   const startedAtMs = now();
   let latest = { done: 0, failed: 0 };
   let reported = { milestone: 0, atMs: startedAtMs };
-  let isFinished = false;
+  let isEnded = false;
 
   const write = (): void => {
     const elapsedMs = now() - startedAtMs;
@@ -49,7 +49,7 @@ function startTrack(
 
   return {
     update(done, failed) {
-      if (isFinished) return;
+      if (isEnded) return;
       latest = { done, failed };
       if (done === 0) return;
       const current = { milestone: milestoneOf(done, total), atMs: now() };
@@ -58,8 +58,8 @@ function startTrack(
       write();
     },
     finish() {
-      if (isFinished) return;
-      isFinished = true;
+      if (isEnded) return;
+      isEnded = true;
       onFinish();
       write();
     },

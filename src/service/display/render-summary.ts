@@ -1,5 +1,5 @@
 import { countedText, countText, durationText, rateText } from './number-text.js';
-import type { RunSummary, StoredCounts, SummarySection, WorkersOverTime } from './run-summary.js';
+import type { RunSummary, SummarySection, WorkersOverTime } from './run-summary.js';
 import { sparkline } from './sparkline.js';
 import { fitText, padEnd, padStart } from './text-width.js';
 
@@ -17,7 +17,7 @@ export function renderSummary(summary: RunSummary): string {
   return [
     [`Run of ${started}, ${durationText(summary.durationMs)}`],
     renderTable(summary.sections),
-    renderStored(summary.stored),
+    renderStored(summary),
     renderReasons(summary.sections),
     renderWorkers(summary.workersOverTime, summary.durationMs),
   ]
@@ -61,14 +61,28 @@ function renderTable(sections: readonly SummarySection[]): string[] {
   ];
 }
 
-function renderStored(stored: StoredCounts): string[] {
+function renderStored({ stored, storedBefore: before }: RunSummary): string[] {
   const { users, duplicateUsers, prices, symbols, webhooks, repositories } = stored;
+  const duplicates = countedText(
+    duplicateUsers,
+    'row was a duplicate of another',
+    'rows were duplicates of others',
+  );
   return [
     'Stored',
-    `  ${countedText(users, 'user')} (${countedText(duplicateUsers, 'row was a duplicate of another', 'rows were duplicates of others')})`,
-    `  ${countedText(prices, 'price')} of ${countedText(symbols, 'symbol')}, with statistics`,
-    `  ${countedText(webhooks, 'webhook')} of ${countedText(repositories, 'repository', 'repositories')}`,
+    `  ${countedText(users, 'user')}${aside(...newOnes(users, before?.users), duplicates)}`,
+    `  ${countedText(prices, 'price')}${aside(...newOnes(prices, before?.prices))} of ${countedText(symbols, 'symbol')}, with statistics`,
+    `  ${countedText(webhooks, 'webhook')}${aside(...newOnes(webhooks, before?.webhooks))} of ${countedText(repositories, 'repository', 'repositories')}`,
   ];
+}
+
+/** How many of what is stored the run has brought; nothing when all of it. */
+function newOnes(count: number, before = 0): string[] {
+  return before === 0 ? [] : [`${countText(count - before)} new`];
+}
+
+function aside(...parts: readonly string[]): string {
+  return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
 }
 
 function renderReasons(sections: readonly SummarySection[]): string[] {

@@ -11,18 +11,22 @@ export interface RunSummary {
   readonly workersOverTime: readonly WorkersOverTime[];
   /** What the database holds after the run. */
   readonly stored: StoredCounts;
+  /** What of it was there before the run. Not given: nothing. */
+  readonly storedBefore?: StoredBefore;
 }
 
 /** Rows by what they are. */
 export interface StoredCounts {
   readonly users: number;
-  /** Rows of user files whose email an earlier row has. */
+  /** Rows of the run whose email an earlier row has, of this run or of one before. */
   readonly duplicateUsers: number;
   readonly prices: number;
   readonly symbols: number;
   readonly webhooks: number;
   readonly repositories: number;
 }
+
+export type StoredBefore = Pick<StoredCounts, 'users' | 'prices' | 'webhooks'>;
 
 export interface SummarySection {
   readonly workerType: string;

@@ -13,7 +13,7 @@ import type { RunningService } from '../service.js';
 import { WEBHOOK_CLIENT } from '../service.module.js';
 import { generateUserFile } from '../users/user-file.js';
 import { RunRecorder } from './run-recorder.js';
-import { countStored } from './count-stored.js';
+import { countStored, storedAfter } from './count-stored.js';
 
 const USER_ROWS = 10_000;
 const MESSAGES_UNDER_WAY = 50;
@@ -34,11 +34,17 @@ export async function runMainJob(
   display: ProgressDisplay,
 ): Promise<RunSummary> {
   const jobs = app.get(JobProcess);
+  const dataSource = app.get(DataSource);
   const recorder = new RunRecorder(jobs);
   const run: Run = { url, app, jobs, display, recorder };
   try {
+    const before = await countStored(dataSource);
     await Promise.all([uploadUsers(run), readQuotes(run), sendWebhooks(run)]);
-    return recorder.summary(await countStored(app.get(DataSource)));
+    const { users, prices, webhooks } = before;
+    return recorder.summary({
+      stored: storedAfter(before, await countStored(dataSource)),
+      storedBefore: { users, prices, webhooks },
+    });
   } finally {
     recorder.stop();
     display.close();

@@ -1,5 +1,5 @@
 import type { JobProcess } from '../../index.js';
-import { topReasons, type RunSummary, type StoredCounts, type WorkerSample } from '../display/run-summary.js';
+import { topReasons, type RunSummary, type WorkerSample } from '../display/run-summary.js';
 import { InvalidInputError } from '../invalid-input.js';
 
 const SAMPLE_INTERVAL_MS = 20;
@@ -39,15 +39,14 @@ export class RunRecorder {
     for (const stop of this.stops) stop();
   }
 
-  /** @param stored what the run has left in the database */
-  summary(stored: StoredCounts): RunSummary {
+  summary(stored: Pick<RunSummary, 'stored' | 'storedBefore'>): RunSummary {
     this.sample();
     return {
       started: this.started.toISOString(),
       durationMs: performance.now() - this.startedAtMs,
       sections: this.jobs.types.map((type) => this.section(type)),
       workersOverTime: [...this.samples].map(([workerType, samples]) => ({ workerType, samples })),
-      stored,
+      ...stored,
     };
   }
 

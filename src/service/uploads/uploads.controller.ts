@@ -28,9 +28,7 @@ import { PositionPipe } from '../position.pipe.js';
 import { parseUserFile } from '../users/parse-user-file.js';
 import type { UserRow } from '../users/user-processing.worker.js';
 import { fileBody } from './file-body.js';
-
-/** Rows that a list of failed rows has at the most. */
-const FAILED_ROWS_SHOWN = 1_000;
+import { ListLimitPipe } from '../list-limit.pipe.js';
 
 type FailedRow = Pick<WorkerUploadRow, 'number' | 'error' | 'attempts' | 'payload'>;
 
@@ -87,15 +85,19 @@ export class UploadsController implements BeforeApplicationShutdown {
     return upload;
   }
 
-  /** The rows that failed, with the reasons; those after the number `after`, as far as the list goes. */
+  /** The rows that failed, with the reasons: those after the number `after`, `limit` at the most. */
   @Get(':id/failed')
-  async failed(@Param('id') id: string, @Query('after', PositionPipe) after: number): Promise<FailedRow[]> {
+  async failed(
+    @Param('id') id: string,
+    @Query('after', PositionPipe) after: number,
+    @Query('limit', ListLimitPipe) limit: number,
+  ): Promise<FailedRow[]> {
     await this.status(id);
     return this.dataSource.getRepository(WorkerUploadRow).find({
       select: { number: true, error: true, attempts: true, payload: true },
       where: { uploadId: id, state: 'failed', number: MoreThan(after) },
       order: { number: 'ASC' },
-      take: FAILED_ROWS_SHOWN,
+      take: limit,
     });
   }
 

@@ -224,6 +224,71 @@ describe('@CursorJob', () => {
       expect(app.get(JobProcess).cursorJobs).toEqual(['quotes']);
     });
 
+    describe('that configuration switches off', () => {
+      const off = { cursors: { quotes: { cron: false } } } as const;
+
+      test('is not registered, and the job runs when asked to', async () => {
+        @CursorJob({ name: 'other', worker: 'rows', cron: '0 0 1 1 *' })
+        class Other implements CursorSource {
+          fetchPage() {
+            return Promise.resolve({ items: [], next: undefined });
+          }
+        }
+        const app = await startApplication(
+          application([quotes(yearly), Other], [workers(off), ScheduleModule.forRoot()]),
+        );
+        expect([...app.get(SchedulerRegistry).getCronJobs().keys()]).toEqual(['cursor-job:other']);
+        const jobs = app.get(JobProcess);
+        expect(jobs.cursorJobs).toEqual(['quotes', 'other']);
+        const triggered = jobs.waitForTrigger('quotes');
+        const run = jobs.processCursorData('quotes');
+        expect(await triggered).toEqual({ name: 'quotes', cause: 'manual' });
+        expect(await run.completed).toMatchObject({ status: 'completed', done: 3 });
+      });
+
+      test('needs no scheduler', async () => {
+        const app = await startApplication(application([quotes(yearly)], [workers(off)]));
+        expect(app.get(JobProcess).cursorJobs).toEqual(['quotes']);
+      });
+
+      test('may be switched off by the decorator, and on by configuration', async () => {
+        const on = { cursors: { quotes: { cron: '0 0 2 1 *' } } };
+        const app = await startApplication(
+          application([quotes({ cron: false })], [workers(on), ScheduleModule.forRoot()]),
+        );
+        expect([...app.get(SchedulerRegistry).getCronJobs().keys()]).toEqual(['cursor-job:quotes']);
+      });
+
+      test.each([
+        [true, 'true'],
+        ['', '""'],
+        [null, 'null'],
+      ])('is switched off by false alone, and not by %j', async (cron, got) => {
+        const settings = { quotes: { cron } } as unknown as Record<string, CursorJobSettings>;
+        const imports = [workers({ cursors: settings })];
+        await expect(compileApplication(application([quotes(yearly)], imports))).rejects.toThrow(
+          `WorkerModule: cursors.quotes.cron: expected a cron expression, or false for none, got ${got}`,
+        );
+      });
+    });
+
+    test.each<[string, Partial<CursorJobOptions>, CursorJobSettings]>([
+      ['the decorator', { timeZone: 'Europe/Berlin' }, {}],
+      ['configuration', {}, { timeZone: 'Europe/Berlin' }],
+    ])('that is missing where %s names a time zone fails the start', async (_, decorated, configured) => {
+      const imports = [workers({ cursors: { quotes: configured } }), ScheduleModule.forRoot()];
+      await expect(compileApplication(application([quotes(decorated)], imports))).rejects.toThrow(
+        '@CursorJob on Quotes: timeZone: expected a cron with it, of @CursorJob or of forRoot({ cursors }), got "Europe/Berlin" alone',
+      );
+    });
+
+    test('of configuration is in the time zone of the decorator', async () => {
+      const imports = [workers({ cursors: { quotes: { cron: '0 0 1 1 *' } } }), ScheduleModule.forRoot()];
+      const app = await startApplication(application([quotes({ timeZone: 'Europe/Berlin' })], imports));
+      const cronJob = app.get(SchedulerRegistry).getCronJob('cursor-job:quotes');
+      expect(cronJob.nextDate().toFormat('HH:mm ZZZZ')).toBe('00:00 GMT+1');
+    });
+
     test.each([
       [{ cron: 'every day' }, 'cron: expected a cron expression and a time zone that exist, got "every day"'],
       [

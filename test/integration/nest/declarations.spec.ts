@@ -33,6 +33,10 @@ const refusal = (metadata: ModuleMetadata) =>
     (error: Error) => error.message,
   );
 
+/** As one who forgets the call writes it. */
+const bare = (decorator: unknown) => decorator as ClassDecorator & MethodDecorator;
+const bareInject = InjectWorkerType as unknown as PropertyDecorator & ParameterDecorator;
+
 function declareStatic() {
   class Registrations {
     @(untyped(MessageJob)('user.registered'))
@@ -70,6 +74,7 @@ describe('at its declaration is refused', () => {
     [['', { worker: 'mail' }], [`${pattern} ""`]],
     [[7, { worker: 'mail' }], [`${pattern} 7`]],
     [[], [`${pattern} undefined`, `${options} undefined`]],
+    [['user.registered', 'mail'], [`${options} "mail"`]],
   ])('@MessageJob with %j', (given, problems) => {
     const declare = () => {
       class Registrations {
@@ -83,6 +88,146 @@ describe('at its declaration is refused', () => {
 
   test('@MessageJob on a static method, under the name of its class', () => {
     expect(declareStatic).toThrow('@MessageJob on Registrations.toItems: expected an object of options');
+  });
+});
+
+describe('a decorator without its call is refused', () => {
+  const wanted: Record<string, string> = {
+    '@WorkerType': "expected the name of a worker type, as in @WorkerType('mail'), got",
+    '@InjectWorkerType': "expected the name of a worker type, as in @InjectWorkerType('mail'), got",
+    '@CursorJob': "expected an object of options, as in @CursorJob({ name: 'digest', worker: 'mail' }), got",
+    '@MessageJob':
+      "expected a pattern and an object of options, as in @MessageJob('user.registered', { worker: 'mail' }), got",
+  };
+
+  test.each<[string, string, string, () => unknown]>([
+    [
+      '@WorkerType',
+      'on a class',
+      'the class Digest',
+      () => {
+        @bare(WorkerType)
+        class Digest extends Worker {}
+        return Digest;
+      },
+    ],
+    [
+      '@CursorJob',
+      'on a class',
+      'the class Digest',
+      () => {
+        @bare(CursorJob)
+        class Digest {}
+        return Digest;
+      },
+    ],
+    [
+      '@MessageJob',
+      'on a class',
+      'the class Registrations',
+      () => {
+        @bare(MessageJob)
+        class Registrations {}
+        return Registrations;
+      },
+    ],
+    [
+      '@MessageJob',
+      'on a method',
+      'the class Registrations and "toItems"',
+      () => {
+        class Registrations {
+          @bare(MessageJob)
+          toItems() {}
+        }
+        return Registrations;
+      },
+    ],
+    [
+      '@MessageJob',
+      'on a static method',
+      'the class Registrations and "toItems"',
+      () => {
+        class Registrations {
+          @bare(MessageJob)
+          static toItems() {}
+        }
+        return Registrations;
+      },
+    ],
+    [
+      '@InjectWorkerType',
+      'on a parameter',
+      'the class Signup',
+      () => {
+        class Signup {
+          constructor(@bareInject readonly door: WorkerTypeDoor) {}
+        }
+        return Signup;
+      },
+    ],
+    [
+      '@InjectWorkerType',
+      'on a property',
+      'the class Signup',
+      () => {
+        class Signup {
+          @bareInject readonly door!: WorkerTypeDoor;
+        }
+        return Signup;
+      },
+    ],
+  ])('%s %s', (decorator, _, got, declare) => {
+    expect(declare).toThrow(new InvalidOptionsError(decorator, [`${wanted[decorator]} ${got}`]));
+  });
+});
+
+describe('without the name of a worker type is refused', () => {
+  test.each([
+    [[], 'undefined'],
+    [[null], 'null'],
+    [[''], '""'],
+    [[7], '7'],
+  ])('@WorkerType with %j', (given, got) => {
+    const declare = () => {
+      @(untyped(WorkerType)(...given))
+      class Digest extends Worker {}
+      return Digest;
+    };
+    expect(declare).toThrow(
+      new InvalidOptionsError('@WorkerType on Digest', [
+        `expected the name of a worker type, as in @WorkerType('mail'), got ${got}`,
+      ]),
+    );
+  });
+
+  const inject = InjectWorkerType as (type?: string) => PropertyDecorator & ParameterDecorator;
+
+  test.each<[string, () => unknown]>([
+    [
+      'a parameter',
+      () => {
+        class Signup {
+          constructor(@inject() readonly door: WorkerTypeDoor) {}
+        }
+        return Signup;
+      },
+    ],
+    [
+      'a property',
+      () => {
+        class Signup {
+          @inject() readonly door!: WorkerTypeDoor;
+        }
+        return Signup;
+      },
+    ],
+  ])('@InjectWorkerType on %s', (_, declare) => {
+    expect(declare).toThrow(
+      new InvalidOptionsError('@InjectWorkerType on Signup', [
+        "expected the name of a worker type, as in @InjectWorkerType('mail'), got undefined",
+      ]),
+    );
   });
 });
 

@@ -5,6 +5,7 @@ import { mayBeFirstProcess, startAsFirstProcess } from './first-process.js';
 import type { Closing, Ending } from './shutdown.program.js';
 
 const PROGRAM = new URL('shutdown.program.ts', import.meta.url);
+const LOGGING_PROGRAM = new URL('logged-shutdown.program.ts', import.meta.url);
 /** What a shell reports for a process that SIGTERM or SIGINT ended. */
 const BY_SIGTERM = 143;
 const BY_SIGINT = 130;
@@ -82,6 +83,20 @@ describe('closeWithWorkers', () => {
     expect(await program.ended).toEqual({ code: 1, signal: null });
   });
 
+  test('ends when a log that another thread writes has its last line', async () => {
+    const program = startTypescriptProgram(LOGGING_PROGRAM);
+    closeAtEnd(() => program.kill());
+    expect(await program.nextLine()).toBe('listens');
+    program.signalGroup('SIGTERM');
+    expect(JSON.parse(await program.nextLine())).toMatchObject({
+      msg: expect.stringMatching(/^Shutdown begins/),
+    });
+    expect(JSON.parse(await program.nextLine())).toMatchObject({
+      msg: expect.stringMatching(/^Shutdown ended/),
+    });
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
   test('is needed for that: with enableShutdownHooks such a connection is gone first', async () => {
     const program = start('by hooks', 'finishes');
     expect(await program.nextLine()).toBe('item 1 starts');
@@ -95,10 +110,13 @@ describe('closeWithWorkers', () => {
 });
 
 describe('closeWithWorkers where something else listens to the signal', () => {
-  test('ends the process all the same, with the exit code for the signal', async () => {
+  test('ends the process all the same, with the exit code for the signal, and tells it once', async () => {
     const program = start('with workers and a listener', 'finishes');
     expect(await program.nextLine()).toBe('item 1 starts');
     program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('listener is told of SIGTERM');
+    await expectWorkFinished(program);
+    await expect(program.nextLine()).rejects.toThrow('but it ended');
     expect(await program.ended).toEqual({ code: BY_SIGTERM, signal: null });
   });
 
@@ -150,6 +168,17 @@ describe('closeWithWorkers in two applications of one process', () => {
       expect(await program.ended).toEqual({ code: null, signal: 'SIGINT' });
     },
   );
+
+  test('ends at once at a signal of the first one, when the last one does not end at it', async () => {
+    const program = start('with workers twice, the last one at SIGTERM only', 'hangs');
+    expect(await program.nextLine()).toBe('other item starts');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('item 1 hangs');
+    program.signalGroup('SIGINT');
+    expect(await program.nextLine()).toBe('listener is told of SIGINT');
+    expect(await program.ended).toEqual({ code: BY_SIGINT, signal: null });
+  });
 });
 
 function startFirst(ending: Ending) {

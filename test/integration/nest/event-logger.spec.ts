@@ -47,6 +47,14 @@ test('an error whose message can not be read costs no line', () => {
   );
 });
 
+test('a retry is one line without its error, as there may be thousands', () => {
+  expect(lineFor('retry', { type: 'mail', itemId: 'a:0', attempt: 1, delayMs: 1_000.4, error })).toEqual({
+    level: 'warn',
+    message: 'mail: attempt 1 of item a:0 failed, next in 1000 ms: no such mailbox',
+    fields: { type: 'mail', itemId: 'a:0', attempt: 1, delayMs: 1_000.4 },
+  });
+});
+
 test.each([
   ['attempts-exhausted', true],
   ['unrecoverable', false],

@@ -107,10 +107,6 @@ describe('with nestjs-pino', () => {
         attempt: 1,
         delayMs: 0,
         msg: `mail: attempt 1 of item ${itemId} failed, next in 0 ms: no such mailbox`,
-        err: expect.objectContaining({
-          message: 'no such mailbox',
-          stack: expect.stringContaining('processItem'),
-        }),
       }),
     ]);
     expect(ours.filter(({ level }) => level === 50)).toEqual([
@@ -120,8 +116,13 @@ describe('with nestjs-pino', () => {
         reason: 'attempts-exhausted',
         attempts: 2,
         msg: `mail: item ${itemId} is a dead letter (attempts-exhausted, 2 attempts): no such mailbox`,
+        err: expect.objectContaining({
+          message: 'no such mailbox',
+          stack: expect.stringContaining('processItem'),
+        }),
       }),
     ]);
+    expect(ours.filter((line) => JSON.stringify(line).includes('processItem'))).toHaveLength(1);
     // What is left tells of the workers; idle ones that come and go are for debugging.
     const others = ours.filter(({ level, from }) => level !== 40 && level !== 50 && from !== 0);
     expect(others.every(({ from, to }) => typeof from === 'number' && typeof to === 'number')).toBe(true);
@@ -257,12 +258,14 @@ const SHUTDOWN = [
   expect.stringMatching(/^log Shutdown ended after \d+ ms: 0 completed, 0 dead letters, 0 handed back$/),
 ];
 
-async function linesOf(act: (jobs: JobProcess) => Promise<void>): Promise<string[]> {
+async function linesOf(act: (jobs: JobProcess) => Promise<void>, stacks: string[] = []): Promise<string[]> {
   const written: string[] = [];
   const write =
     (level: string) =>
     (message: unknown, ...rest: unknown[]) => {
-      if (rest.at(-1) === 'WorkerModule') written.push(`${level} ${String(message)}`);
+      if (rest.at(-1) !== 'WorkerModule') return;
+      written.push(`${level} ${String(message)}`);
+      if (rest.length > 1 && typeof rest[0] === 'string') stacks.push(`${level} ${rest[0]}`);
     };
   const logger: LoggerService = {
     log: write('log'),
@@ -286,12 +289,14 @@ describe("with Nest's own logger", () => {
     Logger.overrideLogger(['fatal']);
   });
 
-  test('the same texts are written', async () => {
+  test('the same texts are written, and the stack of the dead letter', async () => {
+    const stacks: string[] = [];
     const told = await linesOf(async (jobs) => {
       await (
         await jobs.distributeWork('mail', ['bad'])
       ).completed;
-    });
+    }, stacks);
+    expect(stacks).toEqual([expect.stringMatching(/^error Error: no such mailbox\n.*processItem/)]);
     expect(told.filter((line) => !line.startsWith('debug'))).toEqual([
       'log mail: 0 → 1 worker (queue-size, 1 item)',
       expect.stringMatching(/^warn mail: attempt 1 of item .* failed, next in 0 ms: no such mailbox$/),

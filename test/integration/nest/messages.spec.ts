@@ -41,7 +41,7 @@ describe.each(['microservice', 'hybrid'] as const)('@MessageJob in a %s applicat
 
   test('hands the items of an event to the worker', async () => {
     const { app, client, seen, jobs } = await overTcp({ providers: [Registrations] }, kind);
-    const finished = nextEvent(app, 'jobFinished');
+    const finished = nextEvent(app, 'jobEnded');
     await emit(client, 'users.registered', [{ name: 'Ada' }, { name: 'Grace' }]);
     await finished;
     expect(seen.items).toEqual(['Ada', 'Grace']);

@@ -1,13 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
-import { Module, type Type } from '@nestjs/common';
+import { Injectable, Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
   closeWithWorkers,
+  InjectWorkerType,
   InvalidOptionsError,
+  MemoryCursorCache,
   Worker,
   WorkerModule,
   WorkerType,
   type WorkerModuleOptions,
+  type WorkerTypeDoor,
 } from '../../../src/index.js';
 import { closeAtEnd, compileApplication } from './applications.js';
 import { MailWorker, Outbox } from './example-workers.js';
@@ -26,6 +29,16 @@ async function refusal(options: unknown, providers: Type[] = [MailWorker, Outbox
   );
 }
 
+class StandInStore {
+  readonly rows = [];
+  receive() {}
+  find() {}
+  readPage() {}
+  recordOutcomes() {}
+  start() {}
+  finish() {}
+}
+
 describe('wrong options', () => {
   test('are all named at once, with what was expected and what came', async () => {
     const message = await refusal({
@@ -33,13 +46,13 @@ describe('wrong options', () => {
       scalingTreshold: 5,
       reportIntervalMs: '1 min',
       cursorCache: { load: () => undefined },
-      uploads: { store: 5, pageSize: 0, size: 1 },
+      uploads: { store: 5, pageSize: 0, callTimeoutMs: -1, size: 1 },
       jobProcess: 'MyJobProcess',
       workers: { mail: { batchSize: 1.5 }, import: null },
       retry: { limt: 3 },
     });
     expect(message.replaceAll(/expected one of [^;]*/g, '…').split('; ')).toEqual([
-      'InvalidOptionsError: WorkerModule: 11 wrong options: maxConcurrency: expected a whole number of 1 or more, got 0',
+      'InvalidOptionsError: WorkerModule: 12 wrong options: maxConcurrency: expected a whole number of 1 or more, got 0',
       'scalingTreshold: unknown option',
       '…',
       'reportIntervalMs: expected milliseconds from 0 to 2147483647, got "1 min"',
@@ -49,6 +62,7 @@ describe('wrong options', () => {
       '…',
       'uploads.store: expected an UploadStore (it lacks receive, find, readPage, recordOutcomes, start, finish), got 5',
       'uploads.pageSize: expected a whole number of 1 or more, got 0',
+      'uploads.callTimeoutMs: expected milliseconds from 0 to 2147483647, got -1',
       'uploads.size: unknown option',
       '…',
       'workers.mail.batchSize: expected a whole number of 1 or more, got 1.5',
@@ -69,6 +83,16 @@ describe('wrong options', () => {
       'a cursor cache that is null',
       { cursorCache: null },
       'cursorCache: expected a CursorCache (it lacks load, save, clear, close), got null',
+    ],
+    [
+      'a cursor cache that was not awaited',
+      { cursorCache: Promise.resolve(new MemoryCursorCache()) },
+      'cursorCache: expected a CursorCache, as in await connectRedisCursorCache(url), got a Promise',
+    ],
+    [
+      'a store in place of uploads',
+      { uploads: new StandInStore() },
+      'uploads: expected an object with the store, { store }, got the store itself, a StandInStore',
     ],
     [
       'a class that is no JobProcess',
@@ -111,6 +135,16 @@ describe('wrong options', () => {
   test('of a worker type that does not exist name those that do', async () => {
     expect(await refusal({ workers: { male: { batchSize: 5 } } })).toBe(
       'InvalidOptionsError: WorkerModule: workers.male: expected a worker type (known: mail), got "male"',
+    );
+  });
+
+  test('of a worker type that is misspelt name the one that was meant, before doors that are unknown', async () => {
+    @Injectable()
+    class Signup {
+      constructor(@InjectWorkerType('thumbnail') readonly door: WorkerTypeDoor) {}
+    }
+    expect(await refusal({ workers: { mial: { batchSize: 5 } } }, [MailWorker, Outbox, Signup])).toBe(
+      'InvalidOptionsError: WorkerModule: workers.mial: expected a worker type (known: mail), got "mial" (did you mean "mail"?)',
     );
   });
 

@@ -24,6 +24,7 @@ export type Closing =
   | 'with workers and a listener'
   | 'with workers at two signals'
   | 'with workers twice'
+  | 'with workers twice, the last one at SIGTERM only'
   | 'by hooks';
 export type Ending = 'finishes' | 'is signalled again' | 'hangs' | 'blocks' | 'fails';
 
@@ -115,13 +116,17 @@ else closeWithWorkers(app);
 if (closing === 'with workers and a listener') {
   process.on('SIGTERM', () => console.log('listener is told of SIGTERM'));
 }
+if (closing === 'with workers twice, the last one at SIGTERM only') {
+  // With nobody but us there, the signal would end the process by itself.
+  process.on('SIGINT', () => console.log('listener is told of SIGINT'));
+}
 if (closing === 'with workers at two signals') {
   process.prependOnceListener('SIGTERM', () => process.kill(process.pid, 'SIGINT'));
 }
 await app.listen(0, '127.0.0.1');
-if (closing === 'with workers twice') {
+if (closing === 'with workers twice' || closing === 'with workers twice, the last one at SIGTERM only') {
   const other = await NestFactory.createApplicationContext(OtherModule, { logger: false });
-  closeWithWorkers(other);
+  closeWithWorkers(other, closing === 'with workers twice' ? {} : { signals: ['SIGTERM'] });
   await other.get(JobProcess).distributeWork('slower', 'other item');
 }
 // The second one waits when the signal comes, and is worked on all the same.

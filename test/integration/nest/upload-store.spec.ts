@@ -7,9 +7,16 @@ import {
   WorkerUpload,
   WorkerUploadRow,
 } from '../../../src/typeorm.js';
-import { until } from '../../support/until.js';
 import { rowWork } from './row-work.js';
-import { application, dataSource, processed, rowsOf, store, upload } from './uploads-database.js';
+import {
+  application,
+  dataSource,
+  processed,
+  rowsOf,
+  store,
+  upload,
+  waitingForLocks,
+} from './uploads-database.js';
 
 /** Rows up to `last`, and then the error if there is one. */
 async function* numbered(last: number, error?: Error) {
@@ -30,20 +37,6 @@ const failed = (number: number, error: string, attempts = 1): RowOutcome => ({
 
 const statesOf = async (id: string) =>
   (await rowsOf(id)).map(({ state, attempts, error }) => [state, attempts, error]);
-
-/** Statements that wait for a lock, once there are so many. */
-const waitingForLocks = (count: number) =>
-  until(
-    async () => {
-      const [answer] = await dataSource.query<{ waiting: number }[]>(
-        `SELECT count(*)::int AS waiting FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      return answer!.waiting;
-    },
-    (waiting) => waiting === count,
-    10_000,
-  );
 
 describe('uploads', () => {
   test('have entities that say what the migrations made', async () => {
@@ -117,12 +110,55 @@ describe('uploads', () => {
     });
 
     test.each([
-      ['undefined', undefined, 'Row 2: expected a JSON value, got undefined'],
-      ['a function', () => 1, 'Row 2: expected a JSON value, got function'],
-      ['a bigint', 5n, /BigInt/],
-    ])('not at all when a row is no JSON: %s', async (_, row, message) => {
-      await expect(upload([{ name: 'Ada' }, row])).rejects.toThrow(message);
+      ['undefined', undefined, 'undefined'],
+      ['a bigint in it', { name: 'Grace', age: 5n }, '5n at "age"'],
+      ['bytes', Buffer.from('Ada'), 'a Buffer; make rows of the bytes first'],
+    ])('not at all when a row is no JSON: %s', async (_, row, got) => {
+      const rows = [...Array.from({ length: 1_500 }, (__, index) => index), row];
+      await expect(upload(rows)).rejects.toMatchObject({
+        code: 'INVALID_ROW',
+        rowNumber: 1_501,
+        message: `Row 1501: expected a JSON value, got ${got}`,
+      });
       expect(await dataSource.getRepository(WorkerUploadRow).count()).toBe(0);
+      expect(await store.list()).toMatchObject([{ status: 'aborted' }]);
+    });
+
+    const text = 'expected a text that is not empty, without NUL characters';
+    const rows = 'rows: expected an array, an iterable or an async iterable of rows';
+    const named = { name: 'users.csv', type: 'rows' };
+    test.each<[string, unknown[], string]>([
+      [
+        'without any',
+        [],
+        `2 wrong options: upload: expected an object, got undefined; ${rows}, got undefined`,
+      ],
+      ['with null', [null, []], 'upload: expected an object, got null'],
+      ['in another order', [[1], named], `${rows}, got an object`],
+      [
+        'with parts of an upload',
+        [{ name: 5 }, []],
+        `2 wrong options: upload.name: ${text}, got 5; upload.type: ${text}, got undefined`,
+      ],
+      ['with an empty name', [{ ...named, name: '' }, []], `upload.name: ${text}, got ""`],
+      ['with a NUL', [{ ...named, type: 'a\0' }, []], `upload.type: ${text}, got "a\\u0000"`],
+      [
+        'with more than an upload has',
+        [{ ...named, id: 1 }, []],
+        'upload.id: unknown option; expected one of name, type',
+      ],
+      ['with a text for rows', [named, 'a\nb'], `${rows}, got "a\\nb"`],
+      ['with bytes for rows', [named, Buffer.from('ab')], `${rows}, got a Buffer`],
+      ['with one row for rows', [named, { id: 1 }], `${rows}, got an object`],
+      ['with a promise for rows', [named, Promise.resolve([])], `${rows}, got a promise; await it first`],
+      ['with null for rows', [named, null], `${rows}, got null`],
+    ])('not at all, and leave nothing, when `receive` is called %s', async (_, args, problem) => {
+      const receive = store.receive.bind(store) as (...any: unknown[]) => Promise<Upload>;
+      await expect(receive(...args)).rejects.toMatchObject({
+        code: 'INVALID_OPTIONS',
+        message: expect.stringContaining(problem),
+      });
+      expect(await store.list()).toEqual([]);
     });
 
     test('whatever texts and keys they have', async () => {

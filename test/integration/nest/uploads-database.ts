@@ -9,6 +9,7 @@ import {
   WorkerUploadRow,
 } from '../../../src/typeorm.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { until } from '../../support/until.js';
 import { startApplication } from './applications.js';
 import { RowWorker } from './row-work.js';
 
@@ -36,6 +37,20 @@ afterAll(async () => {
 
 export const rowsOf = (id: string) =>
   dataSource.getRepository(WorkerUploadRow).find({ where: { uploadId: id }, order: { number: 'ASC' } });
+
+/** Statements that wait for a lock, once there are so many. */
+export const waitingForLocks = (count: number) =>
+  until(
+    async () => {
+      const [answer] = await dataSource.query<{ waiting: number }[]>(
+        `SELECT count(*)::int AS waiting FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      return answer!.waiting;
+    },
+    (waiting) => waiting === count,
+    10_000,
+  );
 
 export const upload = (rows: Iterable<unknown> | AsyncIterable<unknown>, type = 'rows') =>
   store.receive({ name: 'users.csv', type }, rows);

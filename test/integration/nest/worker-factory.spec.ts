@@ -100,6 +100,66 @@ describe('WorkerFactory', () => {
       );
     });
 
+    describe('refuses', () => {
+      const token =
+        "expected the token to be the worker's class, or the class as options.worker; got the token";
+
+      test.each<[string, unknown[], string]>([
+        [
+          'no type',
+          [undefined, LateWorker],
+          'Worker of type undefined: expected a type name that is not empty',
+        ],
+        [
+          'a class in place of the type',
+          [LateWorker],
+          'Worker of type the class LateWorker: expected a type name that is not empty, got the class LateWorker',
+        ],
+        ['no token', ['late'], `Worker of type "late": ${token} undefined`],
+        ['a token that is null', ['late', null], `Worker of type "late": ${token} null`],
+        ['a token that is an object', ['late', {}], `Worker of type "late": ${token} an object`],
+        [
+          'a worker that is no class',
+          ['late', 'LATE', { worker: 5 }],
+          `Worker of type "late": ${token} "LATE" and options.worker 5`,
+        ],
+      ])('%s', async (_, given, message) => {
+        const app = await withLate(LateWorker);
+        const register = (...args: unknown[]) =>
+          app.get(WorkerFactory).register(...(args as Parameters<WorkerFactory['register']>));
+        expect(() => register(...given)).toThrow(
+          expect.objectContaining({ code: 'INVALID_WORKER', message: expect.stringContaining(message) }),
+        );
+        expect(app.get(JobProcess).types).toEqual(['mail']);
+      });
+
+      test('options that are null', async () => {
+        const app = await withLate(LateWorker);
+        const options = null as unknown as object;
+        expect(() => app.get(WorkerFactory).register('late', LateWorker, options)).toThrow(
+          expect.objectContaining({
+            code: 'INVALID_OPTIONS',
+            message: 'Worker type "late": options: expected an object, got null',
+          }),
+        );
+      });
+
+      test('a class without methods, and one that is no worker', async () => {
+        @Injectable({ scope: Scope.TRANSIENT })
+        class EmptyWorker extends Worker {}
+        @Injectable({ scope: Scope.TRANSIENT })
+        class Other {}
+        const app = await withLate(EmptyWorker, Other);
+        const factory = app.get(WorkerFactory);
+        expect(() => factory.register('late', EmptyWorker)).toThrow(
+          'Worker of type "late": expected a method processItem(payload, context) or processBatch(payloads, context), got neither',
+        );
+        expect(() => factory.register('late', Other)).toThrow(
+          'Worker of type "late": expected worker to be a class that extends Worker, got the class Other',
+        );
+      });
+    });
+
     test('refuses a class that no module provides, a type that is taken, and wrong options', async () => {
       const app = await withLate();
       const factory = app.get(WorkerFactory);

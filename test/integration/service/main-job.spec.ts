@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { DataSource } from 'typeorm';
 import type { ProgressDisplay } from '../../../src/service/display/progress.js';
+import { countText } from '../../../src/service/display/number-text.js';
+import { renderSummary } from '../../../src/service/display/render-summary.js';
 import type { RunSummary } from '../../../src/service/display/run-summary.js';
 import { runMainJob } from '../../../src/service/run/main-job.js';
 import { generateUserFile } from '../../../src/service/users/user-file.js';
@@ -131,6 +133,7 @@ describe('the main job', () => {
       webhooks: payloads.length,
       repositories: repositories.size,
     });
+    expect(summary.storedBefore).toEqual({ users: 0, prices: 0, webhooks: 0 });
   });
 
   it('never runs more workers than it may, and more than one where there is much to do', () => {
@@ -149,7 +152,7 @@ describe('the main job', () => {
 
   it('shows each piece of work to its end', () => {
     const { rows, badRows } = expectation;
-    const ended = { isFinished: true };
+    const ended = { isEnded: true };
     expect(display.isClosed).toBe(true);
     expect(display.tracks).toEqual([
       { name: 'user-processing', total: rows, done: rows, failed: badRows, ...ended },
@@ -229,11 +232,14 @@ describe('the main job', () => {
     const before = await snapshot();
     const again = await runMainJob(service, recordingDisplay());
     expect(await snapshot()).toEqual(before);
-    expect(again.stored).toEqual({
-      ...summary.stored,
-      // Every row of the second file repeats one of the first.
-      duplicateUsers: 2 * (expectation.rows - expectation.badRows) - expectation.uniqueUsers,
-    });
+    const { users, prices, webhooks: deliveries } = summary.stored;
+    expect(again.storedBefore).toEqual({ users, prices, webhooks: deliveries });
+    // Every row of the second file repeats one of the first; what the first run found is not counted again.
+    const duplicateUsers = expectation.rows - expectation.badRows;
+    expect(again.stored).toEqual({ ...summary.stored, duplicateUsers });
+    expect(renderSummary(again)).toContain(
+      `users (0 new; ${countText(duplicateUsers)} rows were duplicates of others)`,
+    );
   }, 60_000);
 });
 

@@ -117,14 +117,14 @@ describe('without --once', () => {
   });
 });
 
-/** A service whose users can't be stored until the table is let go. */
+/** A service whose users can't be stored until the table is let go; they can be counted. */
 async function startStuck(): Promise<{ program: BuiltProgram; letGo: () => Promise<void> }> {
   const url = await databaseUrl();
   await (await openDataSource(databaseOptions(url))).destroy();
   const holder = new Client(url);
   await holder.connect();
   await holder.query('BEGIN');
-  await holder.query('LOCK TABLE users');
+  await holder.query('LOCK TABLE users IN SHARE MODE');
   const program = start(['--once'], { PORT: '0', DATABASE_URL: url });
   const waiting = `SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INTO users%'`;
   const stuck = await until(

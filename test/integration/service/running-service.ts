@@ -58,7 +58,7 @@ export interface ShownTrack {
   readonly total: number | undefined;
   done: number;
   failed: number;
-  isFinished: boolean;
+  isEnded: boolean;
 }
 
 /** A display that keeps the last state of all it is told. */
@@ -71,11 +71,11 @@ export function recordingDisplay(): ProgressDisplay & {
     tracks,
     isClosed: false,
     start(name: string, total?: number) {
-      const track: ShownTrack = { name, total, done: 0, failed: 0, isFinished: false };
+      const track: ShownTrack = { name, total, done: 0, failed: 0, isEnded: false };
       tracks.push(track);
       return {
         update: (done: number, failed: number) => void Object.assign(track, { done, failed }),
-        finish: () => void (track.isFinished = true),
+        finish: () => void (track.isEnded = true),
       };
     },
     close: () => void (display.isClosed = true),

@@ -254,7 +254,7 @@ describe('pool.shutdown({ force: true })', () => {
     await settle();
     await closed;
     expect(worked).toHaveLength(1);
-    expect(process.counts()).toMatchObject({ running: 0, waiting: 1, dead: 1, completed: 0 });
+    expect(process.counts()).toMatchObject({ running: 0, waiting: 2, dead: 0, completed: 0 });
     expect(abandonedOf(process)).toBe(0);
   });
 });

@@ -121,7 +121,7 @@ class Book {
       retry: { limit: RETRIES, backoffMs: 20, jitter: 0 },
       onUnfinished: (items) => void this.unfinished.push(...items),
     });
-    this.process.on('jobFinished', (job) => this.jobs.add(job));
+    this.process.on('jobEnded', (job) => this.jobs.add(job));
     this.process.register('one', {
       processItem: (manner: Manner, context: ItemContext) => this.handle(manner, context.id, context.attempt),
     });
@@ -285,8 +285,8 @@ class Book {
     expect(this.process.pool.workerCount()).toBeLessThanOrEqual(3);
     for (const job of this.jobs) {
       expect(job.open).toBeGreaterThanOrEqual(0);
-      expect(job.accepted).toBe(job.open + job.done + job.failed + job.cancelledItems + job.handedBack);
-      expect(job.open === 0 && job.sealed).toBe(job.isFinished && job.open === 0);
+      expect(job.accepted).toBe(job.open + job.done + job.failed + job.cancelled + job.handedBack);
+      expect(job.open === 0 && job.isSealed).toBe(job.isEnded && job.open === 0);
     }
   }
 
@@ -313,7 +313,7 @@ class Book {
     expect(process.counts().handedBack).toBe(unfinished.length);
     expect(new Set(unfinished.map(({ id }) => id)).size).toBe(unfinished.length);
     for (const job of jobs) {
-      expect(job.isFinished).toBe(true);
+      expect(job.isEnded).toBe(true);
       expect(unfinished.filter(({ jobId }) => jobId === job.id)).toHaveLength(job.handedBack);
     }
     const redrives = [...this.redrives.values()].reduce((sum, count) => sum + count, 0);
@@ -387,7 +387,7 @@ describe('WorkerProcess', () => {
         const seen = { isComplete: false };
         const completion = book.process.waitForCompletion().then(() => {
           seen.isComplete = true;
-          return [book.process.counts(), [...book.jobs].every((job) => job.isFinished)];
+          return [book.process.counts(), [...book.jobs].every((job) => job.isEnded)];
         });
         for (let turn = 0; turn < 200 && !seen.isComplete; turn++) {
           await book.clock.turn(50);

@@ -189,7 +189,7 @@ describe('a bounded queue', () => {
   it('rejects one producer more than may wait, having taken nothing of it, and goes on', async () => {
     const process = start({ maxQueueSize: 1, maxWaitingProducers: 2 });
     const gate = deferred();
-    const finished = process.heard('jobFinished');
+    const finished = process.heard('jobEnded');
     process.register('type', { processItem: () => gate.promise });
     await process.distributeWork('type', 1);
     await settle();
@@ -245,7 +245,7 @@ describe('a bounded queue', () => {
     expect(process.counts().delayed).toBeGreaterThanOrEqual(4);
     expect(process.offer('type', 'good')).toBe(false);
     await process.clock.turn(10_000);
-    for (const job of await Promise.all([failing, good])) expect(job.isFinished).toBe(true);
+    for (const job of await Promise.all([failing, good])) expect(job.isEnded).toBe(true);
     expect(process.counts()).toMatchObject({ completed: 24, failedAttempts: 12 });
     await process.end();
   });

@@ -41,6 +41,33 @@ describe('a cancelled job', () => {
     expect(process.counts()).toMatchObject({ cancelled: 2, waiting: 2 });
     await process.end();
   });
+
+  it('makes room for who waits for it also where little is free and nothing is taken that would make more', async () => {
+    const { process } = start({ maxQueueSize: 10 });
+    process.pause('type');
+    await process.distributeWork('type', ['1', '2', '3', '4', '5', '6', '7', '8', '9']);
+    const job = await process.distributeWork('type', 'a', { track: true });
+    const waiting = process.distributeWork('type', 'b');
+    job.cancel();
+    await waiting;
+    expect(process.counts()).toMatchObject({ cancelled: 1, waiting: 10 });
+    await process.end();
+  });
+
+  it('that stands first in line gives its place to the next', async () => {
+    const { process } = start({ maxQueueSize: 10 });
+    process.pause('type');
+    const full = await process.distributeWork('type', ['1', '2', '3', '4', '5', '6', '7', '8', '9', '10']);
+    const controller = new AbortController();
+    const first = process.distributeWork('type', ['a', 'b'], { signal: controller.signal });
+    const second = process.distributeWork('type', 'c');
+    controller.abort();
+    await first;
+    full.cancel();
+    await second;
+    expect(process.counts()).toMatchObject({ cancelled: 10, waiting: 1 });
+    await process.end();
+  });
 });
 
 describe('a dead letter of a cancelled job that has not ended', () => {
@@ -54,7 +81,7 @@ describe('a dead letter of a cancelled job that has not ended', () => {
     await process.clock.turn(5_000);
     expect(handled).toEqual(['dies', 'waits', 'dies', 'dies', 'dies']);
     expect(process.deadLetters()).toMatchObject([{ id: ids[0], attempts: 2 }]);
-    expect(job.isFinished).toBe(false);
+    expect(job.isEnded).toBe(false);
     gate.resolve();
     expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, failed: 1, cancelled: 0 });
     await process.end();

@@ -39,8 +39,8 @@ describe('events', () => {
     const process = start();
     process.register('type', { processItem: () => undefined });
     const listener = jest.fn();
-    const endFirst = process.on('jobFinished', listener);
-    const endSecond = process.on('jobFinished', listener);
+    const endFirst = process.on('jobEnded', listener);
+    const endSecond = process.on('jobEnded', listener);
     await process.distributeWork('type', []);
     expect(listener).toHaveBeenCalledTimes(2);
     endFirst();
@@ -91,7 +91,7 @@ describe('events', () => {
     const process = start();
     const gate = deferred();
     process.register('type', { processItem: () => gate.promise });
-    const finished = process.heard('jobFinished');
+    const finished = process.heard('jobEnded');
     const untracked = await process.distributeWork('type', 'item');
     const tracked = await process.distributeWork('type', 'item', { track: true });
     const many = await process.distributeWork('type', ['item']);
@@ -119,7 +119,7 @@ describe('a job', () => {
   it('finishes a job of nothing at once', async () => {
     const process = start();
     process.register('type', { processItem: () => undefined });
-    const finished = process.heard('jobFinished');
+    const finished = process.heard('jobEnded');
     for (const nothing of [[], new Set(), (async function* () {})()]) {
       const job = await process.distributeWork('type', nothing);
       expect(await job.completed).toMatchObject({ status: 'completed', total: 0 });

@@ -48,8 +48,8 @@ describe('job.retryFailedItems', () => {
       ['mine', 2],
       ['mine', 2],
     ]);
-    expect(mine.isFinished).toBe(true);
-    expect(other.isFinished).toBe(false);
+    expect(mine.isEnded).toBe(true);
+    expect(other.isEnded).toBe(false);
     expect(mine.retryFailedItems()).toBe(0);
     await process.clock.turn(100);
     expect(await other.completed).toMatchObject({ status: 'completed' });

@@ -187,3 +187,21 @@ describe('turns among more types than slots', () => {
     expect(process.counts('hasty').dead).toBeGreaterThan(2);
   });
 });
+
+describe('a type that is paused and resumed while its worker is busy', () => {
+  it('gives its turn away all the same, although its worker was ready before', async () => {
+    const process = start({ maxConcurrency: 1, shutdownTimeoutMs: 0 });
+    const after = (ms: number) => new Promise<void>((resolve) => process.clock.setTimer(resolve, ms));
+    process.register('many', { processItem: () => after(10) });
+    process.register('few', { processItem: () => undefined });
+    await process.distributeWork('many', Array.from({ length: 1_000 }));
+    await process.clock.turn(5);
+    process.pause('many');
+    await process.clock.turn(0);
+    process.resume('many');
+    const few = await process.distributeWork('few', [1]);
+    await process.clock.turn(1_000);
+    expect(few.progress()).toMatchObject({ done: 1 });
+    expect(process.counts('many').completed).toBeGreaterThan(50);
+  });
+});

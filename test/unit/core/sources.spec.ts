@@ -163,7 +163,7 @@ describe('a source', () => {
     process.pause('type');
     const job = await process.distributeWork('type', source);
     await settle();
-    expect(job.isFinished).toBe(false);
+    expect(job.isEnded).toBe(false);
     process.resume('type');
     expect(await job.completed).toMatchObject({
       status: 'source-failed',
@@ -278,7 +278,7 @@ describe('a source', () => {
     stream.stop();
     await stream.ended;
     expect(admitted).toEqual([1]);
-    expect(job.sealed).toBe(true);
+    expect(job.isSealed).toBe(true);
   });
 
   it('is read at once, and no further than asked', async () => {

@@ -24,6 +24,8 @@ afterEach(async () => {
   expect(unhandled).toEqual([]);
 });
 
+const never = (): Promise<never> => new Promise(() => undefined);
+
 describe('an attempt that passes its time limit', () => {
   it('counts as failed, its signal aborts with the reason, and its worker is replaced at once', async () => {
     const process = new ManualProcess({ timeoutMs: 80, maxConcurrency: 1, retry: { limit: 0 } });
@@ -53,6 +55,23 @@ describe('an attempt that passes its time limit', () => {
     gate.resolve();
     await settle();
     expect(process.reportPerformance().types[0]).toMatchObject({ abandoned: 0, completed: 1, dead: 1 });
+    await process.end();
+  });
+
+  it.each(['item', 'batch'] as const)('is told of and averaged like any other, with an %s', async (mode) => {
+    const process = new ManualProcess({ timeoutMs: 80, maxConcurrency: 1, retry: { limit: 0 } });
+    process.register(
+      'type',
+      mode === 'item' ? { processItem: never } : { processBatch: never, batchSize: 3 },
+    );
+    const attempts = process.heard('attempt');
+    await process.distributeWork('type', mode === 'item' ? ['slow'] : ['slow', 'too']);
+    await process.clock.turn(90);
+    expect(attempts).toEqual([
+      { type: 'type', count: mode === 'item' ? 1 : 2, durationMs: expect.any(Number), outcome: 'failed' },
+    ]);
+    expect(attempts[0]!.durationMs).toBeGreaterThanOrEqual(80);
+    expect(process.reportPerformance().types[0]!.meanAttemptMs).toBe(attempts[0]!.durationMs);
     await process.end();
   });
 

@@ -3,8 +3,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, it } from '@jest/globals';
 import { InvalidWorkerError } from '../../../src/core/errors.js';
 import { Worker } from '../../../src/core/worker.js';
+import { BreakingClock } from '../../support/breaking-clock.js';
 import { deferred } from '../../support/deferred.js';
-import { ManualClock, settle } from '../../support/manual-clock.js';
+import { settle } from '../../support/manual-clock.js';
 import { processesWith } from '../../support/processes.js';
 
 const start = processesWith({ timeoutMs: 0 });
@@ -160,7 +161,7 @@ describe('a worker', () => {
     });
     const job = await process.distributeWork('type', ['a']);
     await settle();
-    expect(job.isFinished).toBe(true);
+    expect(job.isEnded).toBe(true);
   });
 
   it('starts items in the order of the queue, when it is the only one', async () => {
@@ -235,16 +236,6 @@ describe('a worker that does not start in time', () => {
 });
 
 describe('a worker that breaks down between two items', () => {
-  /** A clock that fails once, when it is asked to. */
-  class BreakingClock extends ManualClock {
-    breaksNext = false;
-    override now(): number {
-      if (!this.breaksNext) return super.now();
-      this.breaksNext = false;
-      throw new Error('the clock broke');
-    }
-  }
-
   it('costs its item an attempt, and is replaced', async () => {
     const clock = new BreakingClock();
     const process = start({ clock, maxConcurrency: 1, retry: { limit: 1, backoffMs: 10, jitter: 0 } });

@@ -2,7 +2,7 @@ import { describe, expect, jest, test } from '@jest/globals';
 import { MemoryCursorCache, type CursorRun, type CursorRunResult, type Page } from '../../../src/index.js';
 import { deferred } from '../../support/deferred.js';
 import { settle } from '../../support/manual-clock.js';
-import { MapCache, NAME, Numbers, pages, QuoteWork, work } from './quote-work.js';
+import { NAME, Numbers, pages, QuoteWork, work } from './quote-work.js';
 
 describe('the checkpoint', () => {
   test('moves when every item of a page has ended, and not before', async () => {
@@ -11,7 +11,7 @@ describe('the checkpoint', () => {
     const ran = work.run();
     await settle();
     expect(work.worked).toEqual([1, 2]);
-    expect(work.cache.checkpoints.size).toBe(0);
+    expect(await work.cache.load(NAME)).toBeUndefined();
     work.gates.get(2)!.resolve();
     await settle();
     expect(work.worked).toEqual([1, 2, 3]);
@@ -58,7 +58,9 @@ describe('the checkpoint', () => {
     expect(work.worked).toEqual([1, 2, 3, 4]);
 
     // Killed now: nothing of it is written any more.
-    const survivor = new QuoteWork(new MapCache(new Map(work.cache.checkpoints)));
+    const left = new MemoryCursorCache();
+    await left.save(NAME, await work.cache.load(NAME));
+    const survivor = new QuoteWork(left);
     const source = new Numbers(6);
     survivor.register(source);
     await survivor.run();
@@ -144,7 +146,7 @@ describe('the end of the source', () => {
     const result = await work.run();
     expect(result).toMatchObject({ status: 'completed', pages: 2, done: 4 });
     expect(seen).toEqual(['completed', 2, 2]);
-    expect(work.cache.checkpoints.size).toBe(0);
+    expect(await work.cache.load(NAME)).toBeUndefined();
   });
 
   test('is told of a source in which there is nothing', async () => {
@@ -161,7 +163,7 @@ describe('the end of the source', () => {
     const page = { items: ['a'], next: 'after a', isLast: true };
     work.register({ ...pages(page, page), onRunCompleted });
     expect(await work.run()).toMatchObject({ status: 'failed' });
-    expect(work.cache.checkpoints.size).toBe(0);
+    expect(await work.cache.load(NAME)).toBeUndefined();
     expect(await work.run()).toMatchObject({ status: 'completed' });
     expect(await work.cache.load(NAME)).toBe('after a');
   });
@@ -181,7 +183,7 @@ describe('the end of the source', () => {
     expect(await work.run()).toMatchObject({ status: 'completed', pages: 1, done: 2 });
     expect(told).toHaveBeenCalledTimes(2);
     expect(work.worked).toEqual([1, 2, 3, 4, 3, 4]);
-    expect(work.cache.checkpoints.size).toBe(0);
+    expect(await work.cache.load(NAME)).toBeUndefined();
   });
 
   test('that can not be kept in mind ends the run as failed', async () => {
@@ -208,7 +210,7 @@ describe('the end of the source', () => {
     reported.resolve();
     expect(await started.completed).toMatchObject({ status: 'completed', pages: 2, done: 4 });
     await stopped;
-    expect(work.cache.checkpoints.size).toBe(0);
+    expect(await work.cache.load(NAME)).toBeUndefined();
   });
 
   test('that a shutdown finds in work is reached all the same', async () => {
@@ -222,6 +224,6 @@ describe('the end of the source', () => {
     await closed;
     expect(await started.completed).toMatchObject({ status: 'completed', pages: 2 });
     expect(source.ended).toHaveLength(1);
-    expect(work.cache.checkpoints.size).toBe(0);
+    expect(await work.cache.load(NAME)).toBeUndefined();
   });
 });

@@ -439,6 +439,23 @@ describe('a shutdown of the process', () => {
     expect(jobs.shutdown()).toBe(jobs.shutdown());
   });
 
+  test('is not waited for: the shutdown of the pool by itself closes them as well', async () => {
+    held = deferred();
+    const broker = new Broker();
+    await jobs.processQueueMessages('mail', broker.subscribe);
+    const taken = broker.deliver('a');
+    await settle();
+    const ended = jobs.pool.shutdown();
+    await expect(broker.deliver('b')).rejects.toMatchObject({ code: 'PROCESS_CLOSED' });
+    await settle();
+    expect(broker.unsubscribe).toHaveBeenCalledTimes(1);
+    held.resolve();
+    await ended;
+    expect(await taken).toMatchObject({ done: 1 });
+    await jobs.shutdown();
+    expect(broker.unsubscribe).toHaveBeenCalledTimes(1);
+  });
+
   test('unsubscribes what was still being opened', async () => {
     const connected = deferred<Unsubscribe>();
     const unsubscribe = jest.fn<Unsubscribe>();

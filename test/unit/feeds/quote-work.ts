@@ -1,6 +1,7 @@
 import { afterEach, beforeEach } from '@jest/globals';
 import {
   JobProcess,
+  MemoryCursorCache,
   type CursorCache,
   type CursorJobDefinition,
   type CursorRunResult,
@@ -12,25 +13,6 @@ import type { Deferred } from '../../support/deferred.js';
 
 /** The name of the cursor job. */
 export const NAME = 'daily quotes/€ "x"';
-
-/** A cache that can be looked into. */
-export class MapCache implements CursorCache {
-  constructor(readonly checkpoints = new Map<string, unknown>()) {}
-  load(name: string): Promise<unknown> {
-    return Promise.resolve(this.checkpoints.get(name));
-  }
-  save(name: string, checkpoint: unknown): Promise<void> {
-    this.checkpoints.set(name, checkpoint);
-    return Promise.resolve();
-  }
-  clear(name: string): Promise<void> {
-    this.checkpoints.delete(name);
-    return Promise.resolve();
-  }
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
 
 /** A job process with a worker for quotes, and a cursor job that feeds it. */
 export class QuoteWork {
@@ -46,7 +28,7 @@ export class QuoteWork {
   /** Items that the worker fails at. */
   failing: ReadonlySet<unknown> = new Set();
 
-  constructor(readonly cache = new MapCache()) {
+  constructor(readonly cache: CursorCache = new MemoryCursorCache()) {
     this.jobs = this.start({ cursorCache: cache });
   }
 

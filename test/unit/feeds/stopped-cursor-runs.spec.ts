@@ -1,8 +1,8 @@
 import { describe, expect, jest, test } from '@jest/globals';
-import type { Job } from '../../../src/index.js';
+import { MemoryCursorCache, type Job } from '../../../src/index.js';
 import { deferred } from '../../support/deferred.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
-import { MapCache, NAME, Numbers, silent, work } from './quote-work.js';
+import { NAME, Numbers, silent, work } from './quote-work.js';
 
 describe('cancel', () => {
   test('stops reading, drops what waits, aborts what runs, and keeps the checkpoint', async () => {
@@ -97,7 +97,7 @@ describe('cancel', () => {
     const source = new Numbers(6);
     source.silentAfter = 2;
     work.register(source);
-    const finished = new Promise<Job>((resolve) => work.jobs.on('jobFinished', resolve));
+    const finished = new Promise<Job>((resolve) => work.jobs.on('jobEnded', resolve));
     const started = work.jobs.processCursorData(NAME);
     await settle();
     work.jobs.findJob(work.jobIds.get(1)!)!.cancel();
@@ -178,7 +178,7 @@ describe('shutdown', () => {
     await closed;
     expect(await started.completed).toMatchObject({ status: 'interrupted', pages: 0, error: undefined });
     expect(work.worked.length).toBeLessThan(20);
-    expect(work.cache.checkpoints.size).toBe(0);
+    expect(await work.cache.load(NAME)).toBeUndefined();
   });
 
   test('does not hand back what the source will give again', async () => {
@@ -196,7 +196,7 @@ describe('shutdown', () => {
   test('gives the feeds 5 seconds to write down what was done, even if the items used up the time', async () => {
     const clock = new ManualClock();
     const saved = deferred();
-    const slow = new MapCache();
+    const slow = new MemoryCursorCache();
     slow.save = () => saved.promise;
     await work.restart({ cursorCache: slow, process: { clock, shutdownTimeoutMs: 0, abortGraceMs: 0 } });
     work.gates.set(3, deferred());
@@ -214,7 +214,7 @@ describe('shutdown', () => {
 
   test('waits for the checkpoint to be written', async () => {
     const saved = deferred();
-    const slow = new MapCache();
+    const slow = new MemoryCursorCache();
     slow.save = () => saved.promise;
     await work.restart({ cursorCache: slow });
     work.held = deferred();

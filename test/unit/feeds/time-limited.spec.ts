@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Clock } from '../../../src/core/clock.js';
-import { timeLimited } from '../../../src/feeds/cursors/time-limited.js';
+import { timeLimited } from '../../../src/feeds/time-limited.js';
 import { deferred } from '../../support/deferred.js';
 import { ManualClock } from '../../support/manual-clock.js';
 

@@ -116,6 +116,13 @@ describe('waitForTrigger', () => {
     expect(await Promise.allSettled([work.jobs.waitForTrigger(NAME)])).toEqual([turnedAway]);
   });
 
+  test('rejects when the pool is shut down by itself', async () => {
+    work.register(new Numbers(1));
+    const told = Promise.allSettled([work.jobs.waitForTrigger(NAME)]);
+    await work.jobs.pool.shutdown();
+    expect(await told).toMatchObject([{ status: 'rejected', reason: { code: 'PROCESS_CLOSED' } }]);
+  });
+
   test('forgets who waits no more, trigger or not', async () => {
     work.register(new Numbers(2));
     const { waiting } = (work.jobs as unknown as { cursors: { waiting: Map<string, Set<unknown>> } }).cursors;

@@ -282,6 +282,20 @@ describe('renderSummary', () => {
     );
   });
 
+  it('tells what is new where something was there before', () => {
+    const storedBefore = { users: 9_450, prices: 5_000, webhooks: 328 };
+    expect(renderSummary({ ...SUMMARY, storedBefore })).toContain(
+      [
+        'Stored',
+        '  9,450 users (0 new; 300 rows were duplicates of others)',
+        '  5,665 prices (665 new) of 6 symbols, with statistics',
+        '  329 webhooks (1 new) of 13 repositories\n',
+      ].join('\n'),
+    );
+    const nothing = { users: 0, prices: 0, webhooks: 0 };
+    expect(renderSummary({ ...SUMMARY, storedBefore: nothing })).toBe(renderSummary(SUMMARY));
+  });
+
   it('has the summary itself for machines', () => {
     expect(JSON.parse(JSON.stringify(SUMMARY))).toEqual(SUMMARY);
   });

@@ -1,12 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import type { DataSource } from 'typeorm';
+import { Not, Raw, type DataSource } from 'typeorm';
 import { errorText } from '../../../core/error-text.js';
+import { findProblems, given, refuseProblems } from '../../../core/option-rules.js';
 import { toError } from '../../../core/to-error.js';
+import { checkReceiveArguments, type ReceivedUpload } from '../receive-arguments.js';
+import { UnknownUploadError, UploadDiscardedError, UploadInUseError } from '../upload-errors.js';
 import type { RowOutcome, Upload, UploadRow, UploadStore } from '../upload-store.js';
+import { uploadQueryRules, type UploadQuery } from './upload-query.js';
 import { WorkerUpload } from './worker-upload.entity.js';
+import { WorkerUploadRow } from './worker-upload-row.entity.js';
+import { writeRows } from './write-rows.js';
 
-/** Rows that are written in one statement. */
-const WRITE_ROWS = 1_000;
+/** Uploads that a list has at the most, unless it is asked for more. */
+const LISTED = 1_000;
 
 /** Rows of an upload that change what Postgres should know of the table. */
 const MANY_ROWS = 10_000;
@@ -16,24 +22,30 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Uploads in Postgres, by TypeORM. The data source needs the entities and migrations of `getWorkerEntities`. */
 export class TypeOrmUploadStore implements UploadStore {
+  /** Those that come in by this store. */
+  private readonly receiving = new Set<string>();
+
   constructor(private readonly dataSource: DataSource) {}
 
-  /** @throws what `rows` throws; an AggregateError of that and another when what came in could not be cleared away */
-  async receive(
-    { name, type }: { name: string; type: string },
-    rows: AsyncIterable<unknown> | Iterable<unknown>,
-  ): Promise<Upload> {
+  /**
+   * A row is stored as `JSON.stringify` writes it: a Date as its ISO text, a number that is not finite as null, a member
+   * that is undefined or a function not at all, and what has a `toJSON` as that says. Texts keep all of their characters,
+   * NUL and halves of surrogate pairs included.
+   *
+   * @throws InvalidOptionsError, and nothing is written; InvalidRowError that has the number of the row, from 1;
+   *   UploadDiscardedError; what `rows` throws; an AggregateError of one of these and another when what came in could not be
+   *   cleared away
+   */
+  async receive(upload: ReceivedUpload, rows: AsyncIterable<unknown> | Iterable<unknown>): Promise<Upload> {
+    checkReceiveArguments(upload, rows);
     const id = randomUUID();
-    await this.uploads.insert({ id, name, type, status: 'receiving' });
+    this.receiving.add(id);
     try {
-      const count = await this.writeRows(id, rows);
-      // Postgres plans by what it last counted: without a new count, reading a page of many new rows takes a hundred times as long.
-      if (count >= MANY_ROWS) await this.dataSource.query('ANALYZE worker_upload_rows');
-      await this.uploads.update(id, { status: 'received', rows: count });
-      return await this.get(id);
-    } catch (error) {
-      await this.abortAfter(error, id);
-      throw error;
+      const { name, type } = upload;
+      await this.uploads.insert({ id, name, type, status: 'receiving' });
+      return await this.receiveRows(id, rows);
+    } finally {
+      this.receiving.delete(id);
     }
   }
 
@@ -91,7 +103,15 @@ export class TypeOrmUploadStore implements UploadStore {
   }
 
   async start(id: string): Promise<void> {
-    await this.uploads.update(id, { status: 'processing', finishedAt: null });
+    // One that has ended stays so: the call may come late, as that of a run that has given it up.
+    const [, found] = await this.dataSource.query<[unknown[], number]>(
+      `UPDATE worker_uploads
+       SET status = CASE WHEN done + failed < rows THEN 'processing' ELSE status END,
+           finished_at = CASE WHEN done + failed < rows THEN NULL ELSE finished_at END
+       WHERE id = $1`,
+      [id],
+    );
+    if (found === 0) throw new UnknownUploadError(id);
   }
 
   async finish(id: string): Promise<Upload> {
@@ -107,34 +127,70 @@ export class TypeOrmUploadStore implements UploadStore {
     return this.get(id);
   }
 
+  /**
+   * Uploads, those first that began to come in first.
+   *
+   * @throws InvalidOptionsError
+   */
+  async list(query: UploadQuery = {}): Promise<WorkerUpload[]> {
+    refuseProblems('list()', findProblems(query, uploadQueryRules));
+    const { status, olderThanMs: ageMs = 0, limit = LISTED } = query;
+    return this.uploads.find({
+      where: {
+        ...given({ status }),
+        createdAt: Raw((column) => `${column} <= now() - :ageMs * interval '1 millisecond'`, { ageMs }),
+      },
+      order: { createdAt: 'ASC', id: 'ASC' },
+      take: limit,
+    });
+  }
+
+  /**
+   * Deletes an upload with all of its rows: one that nobody needs any more, or that stays `receiving` as its `receive()`
+   * was killed. If that still goes on in another process, it is that which fails. Outcomes of dead letters that are
+   * redriven later are lost.
+   *
+   * @returns whether there was one of this id
+   * @throws UploadInUseError when it is `processing`, or comes in by this store
+   */
+  async discard(id: string): Promise<boolean> {
+    if (!UUID.test(id)) return false;
+    if (this.receiving.has(id)) throw new UploadInUseError(id, 'receiving');
+    const isGone = await this.dataSource.transaction(async (manager) => {
+      // First the upload: once it is gone, no more rows come.
+      const { affected } = await manager.delete(WorkerUpload, { id, status: Not('processing') });
+      if (affected === 0) return false;
+      await manager.delete(WorkerUploadRow, { uploadId: id });
+      return true;
+    });
+    if (!isGone && (await this.find(id)) !== undefined) throw new UploadInUseError(id, 'processing');
+    return isGone;
+  }
+
   private get uploads() {
     return this.dataSource.getRepository(WorkerUpload);
   }
 
+  /** @throws UnknownUploadError */
   private async get(id: string): Promise<Upload> {
-    return toUpload(await this.uploads.findOneByOrFail({ id }));
+    const upload = await this.find(id);
+    if (upload === undefined) throw new UnknownUploadError(id);
+    return upload;
   }
 
-  /** @returns how many rows there were */
-  private async writeRows(id: string, rows: AsyncIterable<unknown> | Iterable<unknown>): Promise<number> {
-    let count = 0;
-    let waiting: string[] = [];
-    const write = async () => {
-      const first = count - waiting.length + 1;
-      await this.dataSource.query(
-        `INSERT INTO worker_upload_rows (upload_id, number, payload)
-         SELECT $1, $2 + place - 1, payload::json FROM unnest($3::text[]) WITH ORDINALITY AS p(payload, place)`,
-        [id, first, waiting],
-      );
-      waiting = [];
-    };
-    for await (const row of rows) {
-      count++;
-      waiting.push(serialise(row, count));
-      if (waiting.length === WRITE_ROWS) await write();
+  private async receiveRows(id: string, rows: AsyncIterable<unknown> | Iterable<unknown>): Promise<Upload> {
+    try {
+      const count = await writeRows(this.dataSource, id, rows);
+      // Postgres plans by what it last counted: without a new count, reading a page of many new rows takes a hundred times as long.
+      if (count >= MANY_ROWS) await this.dataSource.query('ANALYZE worker_upload_rows');
+      const isReceiving = { id, status: 'receiving' } as const;
+      const { affected } = await this.uploads.update(isReceiving, { status: 'received', rows: count });
+      if (affected === 0) throw new UploadDiscardedError(id);
+      return await this.get(id);
+    } catch (error) {
+      await this.abortAfter(error, id);
+      throw error;
     }
-    if (waiting.length > 0) await write();
-    return count;
   }
 
   /** What broke the upload is what its sender has to hear of, also when the rest could not be cleared away. */
@@ -153,12 +209,6 @@ export class TypeOrmUploadStore implements UploadStore {
     await this.dataSource.query('DELETE FROM worker_upload_rows WHERE upload_id = $1', [id]);
     await this.uploads.update(id, { status: 'aborted' });
   }
-}
-
-function serialise(row: unknown, number: number): string {
-  const json = JSON.stringify(row) as string | undefined;
-  if (json === undefined) throw new TypeError(`Row ${number}: expected a JSON value, got ${typeof row}`);
-  return json;
 }
 
 /** Postgres has no NUL character in texts. */

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../../core/clock.js';
-import { untilAborted } from '../until-aborted.js';
+import type { Clock, Timer } from '../core/clock.js';
+import { untilAborted } from './until-aborted.js';
 
 /** What ends a call before it has answered. */
 export interface CallLimits {

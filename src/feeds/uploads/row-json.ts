@@ -1,0 +1,71 @@
+import { describe } from '../../core/describe.js';
+import { errorText } from '../../core/error-text.js';
+import { toError } from '../../core/to-error.js';
+import { InvalidRowError } from './upload-errors.js';
+
+/**
+ * A row of an upload as `JSON.stringify` writes it.
+ *
+ * @param number its place in the upload, from 1
+ * @throws InvalidRowError when JSON can't say it
+ */
+export function rowJson(row: unknown, number: number): string {
+  // JSON would say something of them, and nobody means it: it is what a file gives that was not read as rows.
+  if (isBytes(row)) throw notJson(number, `${describe(row)}; make rows of the bytes first`);
+  const json = written(row, number);
+  if (json === undefined) throw notJson(number, describe(row));
+  return json;
+}
+
+function isBytes(value: unknown): boolean {
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
+}
+
+function written(row: unknown, number: number): string | undefined {
+  try {
+    return JSON.stringify(row);
+  } catch (error) {
+    throw notJson(number, refusedPart(row, toError(error)), { cause: error });
+  }
+}
+
+function notJson(number: number, got: string, options?: ErrorOptions): InvalidRowError {
+  return new InvalidRowError(number, `expected a JSON value, got ${got}`, options);
+}
+
+/** What of the row could not be written, in words. */
+function refusedPart(row: unknown, error: Error): string {
+  const { path, value, isAgain } = lastVisited(row);
+  const place = path === '' ? '' : ` at ${describe(path)}`;
+  if (typeof value === 'bigint') return describe(value) + place;
+  if (isAgain) return `${describe(row)} that contains itself${place}`;
+  const [reason] = errorText(error).split('\n');
+  return `${describe(row)} that could not be written as one: ${reason}`;
+}
+
+/** A value that `JSON.stringify` came to. */
+interface Visit {
+  /** The keys that lead to it, with dots between; empty for the row itself. */
+  readonly path: string;
+  readonly value: unknown;
+  /** Whether it came to this object before. */
+  readonly isAgain: boolean;
+}
+
+/** Where `JSON.stringify` gave up: it shows each value to the replacer before it writes it. */
+function lastVisited(row: unknown): Visit {
+  const paths = new Map<unknown, string>();
+  let last: Visit = { path: '', value: row, isAgain: false };
+  try {
+    JSON.stringify(row, function (this: object, key: string, value: unknown) {
+      const parent = paths.get(this) ?? '';
+      const path = parent === '' ? key : `${parent}.${key}`;
+      last = { path, value, isAgain: paths.has(value) };
+      if (typeof value === 'object' && value !== null) paths.set(value, path);
+      return value;
+    });
+  } catch {
+    // Why is known; where is what was looked for.
+  }
+  return last;
+}

@@ -1,0 +1,51 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { exitAtNext, type NextSignals } from '../../../src/nest/ending-signals.js';
+
+const SAME_PRESS_MS = 500;
+const BY_SIGTERM = 143;
+const BY_SIGINT = 130;
+
+describe('exitAtNext, where others listen as well', () => {
+  let exit: jest.SpiedFunction<typeof process.exit>;
+  let next: NextSignals;
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    exit = jest.spyOn(process, 'exit').mockImplementation((() => undefined) as () => never);
+    // With nobody else there, the signal would end the process by itself after a while, and with it the tests.
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, ignore);
+    next = exitAtNext(['SIGTERM', 'SIGINT'], 'SIGTERM');
+    next.leaveToSystem();
+  });
+  afterEach(() => {
+    next.stop();
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, ignore);
+    exit.mockRestore();
+    jest.useRealTimers();
+  });
+
+  test('takes the same signal for the first one for half a second, and not after that', () => {
+    jest.advanceTimersByTime(SAME_PRESS_MS - 1);
+    process.emit('SIGTERM', 'SIGTERM');
+    expect(exit).not.toHaveBeenCalled();
+    jest.advanceTimersByTime(1);
+    process.emit('SIGTERM', 'SIGTERM');
+    expect(exit.mock.calls).toEqual([[BY_SIGTERM]]);
+  });
+
+  test('exits at another signal at once', () => {
+    process.emit('SIGINT', 'SIGINT');
+    expect(exit.mock.calls).toEqual([[BY_SIGINT]]);
+  });
+
+  test('listens no more when it is stopped, and waits for nothing', () => {
+    next.stop();
+    jest.advanceTimersByTime(SAME_PRESS_MS);
+    process.emit('SIGTERM', 'SIGTERM');
+    process.emit('SIGINT', 'SIGINT');
+    expect(exit).not.toHaveBeenCalled();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+});
+
+function ignore(): void {}
