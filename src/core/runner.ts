@@ -188,7 +188,9 @@ export abstract class Runner {
 
   /** Has `goOn` called when there may be work. */
   protected park(goOn: () => void): void {
-    this.parkedSinceMs = this.setting.clock.now();
+    const { clock, slices } = this.setting;
+    this.parkedSinceMs = clock.now();
+    slices.idle(this.parkedSinceMs);
     this.whenWoken = goOn;
     this.setting.home.runnerParked(this);
   }
