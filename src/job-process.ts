@@ -59,7 +59,7 @@ export class JobProcess extends WorkerProcess {
   private feedsStopped: Promise<void> | undefined = undefined;
 
   /** @throws InvalidOptionsError that names every wrong option of `process` */
-  constructor(@Inject(JOB_PROCESS_SETUP) setup: JobProcessSetup) {
+  constructor(@Inject(JOB_PROCESS_SETUP) setup: JobProcessSetup = {}) {
     super(setup.process);
     this.events.add(['cursorRunEnded', 'triggerSkipped', 'uploadEnded']);
     this.cursorCache = setup.cursorCache ?? new MemoryCursorCache();

@@ -211,8 +211,8 @@ export class Workload {
         this.settlement.handBack(item);
         break;
       case 'put-back':
+        // For nobody to take: it waits for the process's end.
         this.queue.pushEnvelope(new Envelope(item.payload, item.job, item.index, item.attempt - 1));
-        this.arrived();
         break;
       default:
         verdict satisfies never;

@@ -1,5 +1,6 @@
 import { describe } from '../../core/describe.js';
 import { BackgroundWorkerError } from '../../core/errors.js';
+import { findNotJson } from './not-json.js';
 import type { Page } from './cursor-source.js';
 
 /** A source returned a page it must not: it can't be read on. The run fails, and the checkpoint is kept. */
@@ -45,13 +46,17 @@ export function checkedPage(name: string, cursor: unknown, page: unknown): Check
 /** A position has to outlast the process, and to be another one than that of its page. */
 function checkNext(name: string, cursor: unknown, next: unknown, isLast: boolean): void {
   const position = jsonText(next);
-  if (position === undefined) {
-    throw new InvalidPageError(name, `expected next to be a JSON value, got ${describe(next)}`);
+  const problem = position === undefined ? describe(next) : findNotJson(next);
+  if (problem !== undefined) {
+    throw new InvalidPageError(
+      name,
+      `expected next to be a JSON value, which a cursor cache gives back as it was, got ${problem}`,
+    );
   }
   if (isLast || position !== jsonText(cursor)) return;
   throw new InvalidPageError(
     name,
-    `the page after cursor ${shown(position)} has the same cursor as its next, and would be read for ever; ` +
+    `the page after cursor ${shown(position!)} has the same cursor as its next, and would be read for ever; ` +
       'at the end of the source, expected next to be undefined, or isLast to be true',
   );
 }

@@ -10,16 +10,17 @@ export interface CursorCache {
   close(): Promise<void>;
 }
 
-/** Checkpoints in this process's memory: gone when it ends. */
+/** Checkpoints in this process's memory: gone when it ends. Kept as texts, so that nobody changes one, as elsewhere. */
 export class MemoryCursorCache implements CursorCache {
-  private readonly checkpoints = new Map<string, unknown>();
+  private readonly checkpoints = new Map<string, string>();
 
   load(name: string): Promise<unknown> {
-    return Promise.resolve(this.checkpoints.get(name));
+    const stored = this.checkpoints.get(name);
+    return Promise.resolve(stored === undefined ? undefined : (JSON.parse(stored) as unknown));
   }
 
   save(name: string, checkpoint: unknown): Promise<void> {
-    this.checkpoints.set(name, checkpoint);
+    this.checkpoints.set(name, JSON.stringify(checkpoint));
     return Promise.resolve();
   }
 

@@ -93,6 +93,23 @@ describe('pool.shutdown', () => {
     expect(unfinished).toMatchObject([{ type: 'submits', payload: 'one', attempts: 0 }]);
   });
 
+  it('costs none an attempt either when the process is shut down while the pool ends', async () => {
+    const { process, unfinished } = start();
+    const gate = deferred();
+    process.register('stubborn', { processItem: () => gate.promise });
+    const job = await process.distributeWork('stubborn', ['one']);
+    await settle();
+    void process.pool.shutdown();
+    const closing = process.shutdown();
+    await settle();
+    gate.reject(new Error('aborted'));
+    await process.clock.turn(1_000);
+    await closing;
+    expect(await job.completed).toMatchObject({ status: 'interrupted', handedBack: 1, failed: 0 });
+    expect(unfinished).toMatchObject([{ payload: 'one', attempts: 0 }]);
+    expect(process.counts()).toMatchObject({ dead: 0, failedAttempts: 0 });
+  });
+
   it('counts one as cancelled whose job was cancelled before it failed', async () => {
     const { process, unfinished } = start();
     const job = await process.distributeWork('type', ['waits']);

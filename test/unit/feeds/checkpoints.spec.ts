@@ -95,6 +95,16 @@ describe('the checkpoint', () => {
     expect(fetchPage.mock.calls.map(([cursor]) => cursor)).toEqual([undefined, 'after a', 'after b']);
   });
 
+  test('is what it was when it was saved, whatever its source does with it, and as it comes from a cache elsewhere', async () => {
+    const cache = new MemoryCursorCache();
+    const checkpoint = { after: 5, shard: undefined };
+    await cache.save(NAME, checkpoint);
+    checkpoint.after = 6;
+    expect(await cache.load(NAME)).toStrictEqual({ after: 5 });
+    await cache.clear(NAME);
+    expect(await cache.load(NAME)).toBeUndefined();
+  });
+
   test('may be any JSON value: one that is falsy is no beginning', async () => {
     const fetchPage = jest.fn<(cursor?: unknown) => Promise<Page<unknown, unknown>>>();
     fetchPage.mockResolvedValueOnce({ items: [1], next: 0 });

@@ -114,14 +114,30 @@ describe('a source that contradicts itself ends the run as failed', () => {
     [
       'a position that is a function',
       { items: [], next: () => 1 },
-      /expected next to be a JSON value, got the function next/,
+      /expected next to be a JSON value, .* got the function next/,
     ],
-    ['a position that is a bigint', { items: [], next: 5n }, /expected next to be a JSON value, got 5n/],
-    ['a position that is no number', { items: [], next: NaN }, /expected next to be a JSON value, got NaN/],
+    ['a position that is a bigint', { items: [], next: 5n }, /expected next to be a JSON value, .* got 5n/],
+    ['a Date', { items: [], next: new Date() }, /which a cursor cache gives back as it was, got a Date$/],
+    [
+      'a position with a Date in it',
+      { items: [], next: { at: [new Date()], id: 5, shard: undefined } },
+      /as it was, got a Date at "at.0"$/,
+    ],
+    ['a position with a gap', { items: [], next: [1, undefined] }, /as it was, got undefined at "1"$/],
+    [
+      'a position that is an id of a database',
+      { items: [], next: { toJSON: () => 'id' } },
+      /as it was, got an object$/,
+    ],
+    [
+      'a position that is no number',
+      { items: [], next: NaN },
+      /expected next to be a JSON value, .* got NaN/,
+    ],
     [
       'a position with a circle',
       { items: [], next: cyclic },
-      /expected next to be a JSON value, got an object/,
+      /expected next to be a JSON value, .* got an object/,
     ],
   ])('by returning %s', async (_, page, message) => {
     work.register(pages(page));

@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import {
   JobProcess,
   RetryLaterError,
+  type JobProcessSetup,
   type Acknowledge,
   type Deliver,
   type MessageReceipt,
@@ -31,7 +32,7 @@ afterEach(async () => {
   await jobs.shutdown();
 });
 
-function start(process: ConstructorParameters<typeof JobProcess>[0]['process'] = {}): JobProcess {
+function start(process: JobProcessSetup['process'] = {}): JobProcess {
   const made = new JobProcess({ process: { maxConcurrency: 1, shutdownTimeoutMs: 5_000, ...process } });
   made.register('mail', {
     processItem: async (item: unknown, { attempt, jobId }) => {
