@@ -60,13 +60,13 @@ export class DelayedItems {
     }
   }
 
-  /** Gives the items of `jobs`, or of all jobs, to `receive`, whenever they are due; the earliest first. */
-  take(jobs: ReadonlySet<Job> | undefined, receive: (envelope: Envelope) => void): void {
+  /** Gives the items that are wanted to `receive`, whenever they are due; the earliest first. */
+  take(isWanted: (envelope: Envelope) => boolean, receive: (envelope: Envelope) => void): void {
     const ends = [...this.buckets.keys()].toSorted((a, b) => a - b);
     for (const end of ends) {
       this.keep(end, (envelope) => {
         if (envelope.job.isDropped) return false;
-        if (jobs !== undefined && !jobs.has(envelope.job)) return true;
+        if (!isWanted(envelope)) return true;
         this.release(envelope, receive);
         return false;
       });

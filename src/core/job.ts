@@ -74,6 +74,8 @@ export class Job {
   isDropped = false;
   /** @internal Whether it can be found by its id, and its end is told to the listeners. */
   tracked = false;
+  /** @internal Before this moment of the clock, in milliseconds, none of its items starts; 0: at any. */
+  dueMs = 0;
   /** @internal Set as long as more items may come. */
   producer: JobProducer | undefined = undefined;
   private sourceEnd: SourceEnd | undefined = undefined;

@@ -55,6 +55,9 @@ export function oneOf(what: string, known: readonly string[]): Rule {
 
 export const signal: Rule = (value) => (value instanceof AbortSignal ? undefined : 'expected an AbortSignal');
 
+export const date: Rule = (value) =>
+  value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'expected a Date that is valid';
+
 export const boolean: Rule = (value) => (typeof value === 'boolean' ? undefined : 'expected true or false');
 
 function range(least: number, most: number, unbounded: number): string {

@@ -1,4 +1,14 @@
-import { boolean, findProblems, hasMethods, refuseProblems, signal, type Rules } from './option-rules.js';
+import type { Clock } from './clock.js';
+import {
+  boolean,
+  date,
+  findProblems,
+  hasMethods,
+  number,
+  refuseProblems,
+  signal,
+  type Rules,
+} from './option-rules.js';
 import type { Outcome } from './outcome.js';
 
 /**
@@ -33,6 +43,19 @@ export interface SubmitOptions {
    * hands back are not lost, and `onUnfinished` is not given them. Default false.
    */
   readonly keptBySource?: boolean;
+  /**
+   * Milliseconds for which its items wait before they may start, 0 or more, counted from the submission; they are never
+   * started before, and begin to wait for a worker 10 ms later at the most. Default 0.
+   */
+  readonly delayMs?: number;
+  /** The same as a moment, read against the machine's clock when it is submitted; one in the past is now. Instead of `delayMs`. */
+  readonly runAt?: Date;
+}
+
+/** The moment of the clock, in milliseconds, before which nothing of a submission starts; 0: at any. */
+export function dueMsOf({ delayMs, runAt }: SubmitOptions, clock: Clock): number {
+  const waitMs = runAt === undefined ? (delayMs ?? 0) : runAt.getTime() - clock.wallNow();
+  return waitMs > 0 ? clock.now() + waitMs : 0;
 }
 
 const rules: Rules<SubmitOptions> = {
@@ -41,12 +64,17 @@ const rules: Rules<SubmitOptions> = {
   signal,
   fromHandler: boolean,
   keptBySource: boolean,
+  delayMs: number(0),
+  runAt: date,
 };
 
 /** @throws InvalidOptionsError that names every wrong option */
 export function checkSubmitOptions(options: SubmitOptions): void {
   // The text of what is wrong costs more than an item; most calls need none.
   if (!isRight(options)) refuseProblems('distributeWork()', findProblems(options, rules));
+  if (options.delayMs !== undefined && options.runAt !== undefined) {
+    refuseProblems('distributeWork()', ['runAt: expected no delayMs beside it']);
+  }
 }
 
 function isRight(options: SubmitOptions): boolean {

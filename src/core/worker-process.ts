@@ -18,7 +18,7 @@ import type { PerformanceReport } from './performance-report.js';
 import { promiseWithResolve } from './promise-with-resolve.js';
 import { SignalCancels } from './signal-cancels.js';
 import { classifySource, type ClassifiedSource, type Source } from './sources.js';
-import { checkSubmitOptions, type SubmitOptions } from './submit-options.js';
+import { checkSubmitOptions, dueMsOf, type SubmitOptions } from './submit-options.js';
 import { TimeSlices } from './time-slices.js';
 import { resolveDefinition, type WorkerDefinition } from './worker-definition.js';
 import { WorkerPool } from './worker-pool.js';
@@ -120,6 +120,7 @@ export class WorkerProcess {
     const fromHandler = options?.fromHandler === true;
     this.intake.refuseIfFull(workload, work, fromHandler);
     const job = this.jobs.make(workload.home, options);
+    if (options !== undefined) job.dueMs = dueMsOf(options, this.clock);
     if (work.kind !== 'item' || options?.track === true) this.jobs.track(job);
     if (options?.signal?.aborted === true) {
       this.intake.forgo(work);

@@ -1,4 +1,5 @@
 import { Admission } from './admission.js';
+import { DelaySchedule } from './delay-schedule.js';
 import type { WorkCounts } from './counts.js';
 import { Conditions } from './conditions.js';
 import type { DeadItem, DeadLetterStore } from './dead-letters.js';
@@ -7,7 +8,6 @@ import type { PauseReason, UnfinishedItem } from './events.js';
 import type { JobHome } from './job-home.js';
 import { NOBODY, type Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
-import { RetrySchedule } from './retry-schedule.js';
 import { Envelope } from './envelope.js';
 import { Settlement } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
@@ -34,7 +34,7 @@ export class Workload {
   isPaused = false;
   readonly admission: Admission;
   private readonly queue = new WorkQueue();
-  private readonly delayed: RetrySchedule;
+  private readonly delayed: DelaySchedule;
   private readonly settlement: Settlement;
   private readonly pauseReasons = new Set<PauseReason>();
   private readonly conditions = new Conditions();
@@ -54,7 +54,7 @@ export class Workload {
     this.type = offered.type;
     this.settlement = new Settlement(this.type, options.retry, setting);
     this.admission = new Admission(this, options, clock, (forMs) => this.tellStandstill(forMs));
-    this.delayed = new RetrySchedule(
+    this.delayed = new DelaySchedule(
       clock,
       (envelope) => this.queue.pushEnvelope(envelope),
       () => this.arrived(),
@@ -126,6 +126,7 @@ export class Workload {
 
   /** Takes an item in without asking for room; for a producer whose turn it is. */
   admit(job: Job, payload: unknown): void {
+    if (job.dueMs > 0 && this.delay(job, [payload], 0, 1)) return;
     this.queue.push(job, job.accept(1), payload);
     this.submitted++;
     this.arrived();
@@ -134,10 +135,21 @@ export class Workload {
   /** Takes `payloads[from .. to)` in without asking for room; for a producer whose turn it is. */
   admitMany(job: Job, payloads: readonly unknown[], from: number, to: number): void {
     const count = to - from;
-    if (count === 0) return;
+    if (count === 0 || (job.dueMs > 0 && this.delay(job, payloads, from, to))) return;
     this.queue.pushMany(job, job.accept(count), payloads, from, to);
     this.submitted += count;
     this.arrived();
+  }
+
+  /** Takes `payloads[from .. to)` in, to wait until the job is due. @returns false, and takes nothing, when it is due already */
+  private delay(job: Job, payloads: readonly unknown[], from: number, to: number): boolean {
+    if (job.dueMs <= this.setting.clock.now()) return false;
+    for (let position = from; position < to; position++) {
+      this.delayed.add(new Envelope(payloads[position], job, job.accept(1), 0), job.dueMs);
+    }
+    this.submitted += to - from;
+    if (this.handsBackAll) this.handBackHeld();
+    return true;
   }
 
   private tellStandstill(forMs: number): void {
@@ -198,7 +210,10 @@ export class Workload {
     switch (verdict.kind) {
       case 'retry':
         // Before anybody is told, who may cancel it.
-        this.delayed.add(new Envelope(item.payload, item.job, item.index, item.attempt), verdict.delayMs);
+        this.delayed.add(
+          new Envelope(item.payload, item.job, item.index, item.attempt),
+          this.setting.clock.now() + verdict.delayMs,
+        );
         this.settlement.retried(item, verdict);
         break;
       case 'dead':
@@ -226,11 +241,11 @@ export class Workload {
     if (this.running === 0 && this.conditions.any) this.conditions.look();
   }
 
-  /** Brings the delayed items of `jobs`, or of all jobs, back to the queue now. @returns how many */
+  /** Brings what awaits a retry, of `jobs` or of all jobs, back to the queue now. @returns how many items */
   retryNow(jobs?: Iterable<Job>): number {
-    if (jobs === undefined) return this.delayed.releaseAll();
+    if (jobs === undefined) return this.delayed.releaseRetries();
     const waiting = new Set([...jobs].filter((job) => job.delayed > 0));
-    return waiting.size === 0 ? 0 : this.delayed.releaseAll(waiting);
+    return waiting.size === 0 ? 0 : this.delayed.releaseRetries(waiting);
   }
 
   // ── dead letters ──────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ import { DelayedItems } from '../../../src/core/delayed-items.js';
 import { RetryLaterError, UnrecoverableError } from '../../../src/core/errors.js';
 import type { Job } from '../../../src/core/job.js';
 import { backoffMs, classifyFailure, type RetryPolicy } from '../../../src/core/retry-policy.js';
-import { RetrySchedule } from '../../../src/core/retry-schedule.js';
+import { DelaySchedule } from '../../../src/core/delay-schedule.js';
 import { Envelope } from '../../../src/core/envelope.js';
 import { makeJob } from '../../support/jobs.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -105,13 +105,13 @@ describe('DelayedItems', () => {
               owners[now.owner]!.isDropped = false;
               break;
             case 'take':
-              delayed.take(new Set([owners[now.owner]!]), receive);
+              delayed.take(({ job: owner }) => owner === owners[now.owner], receive);
               expect(got.toSorted((a, b) => a - b)).toEqual(
                 model.filter(({ owner }) => owner === owners[now.owner]).map((entry) => entry.index),
               );
               break;
             case 'take all':
-              delayed.take(undefined, receive);
+              delayed.take(() => true, receive);
               expect(got.toSorted((a, b) => a - b)).toEqual(model.map((entry) => entry.index));
               break;
             default:
@@ -136,7 +136,7 @@ function schedule() {
   const clock = new ManualClock();
   const released: { index: number; atMs: number }[] = [];
   let rounds = 0;
-  const retries = new RetrySchedule(
+  const retries = new DelaySchedule(
     clock,
     ({ index }) => released.push({ index, atMs: clock.now() }),
     () => rounds++,
@@ -144,7 +144,7 @@ function schedule() {
   return { clock, released, retries, rounds: () => rounds };
 }
 
-describe('RetrySchedule', () => {
+describe('DelaySchedule', () => {
   it('releases each item at its time, never early and at most 10 ms late, whatever the order of adding', async () => {
     const delays = fc.array(eighths(300), { minLength: 1, maxLength: 30 });
     await fc.assert(
@@ -206,7 +206,7 @@ describe('RetrySchedule', () => {
     retries.add(item(1, one), 20);
     retries.add(item(2, two), 30);
     retries.add(item(3, one), 40);
-    expect(retries.releaseAll(new Set([one]))).toBe(2);
+    expect(retries.releaseRetries(new Set([one]))).toBe(2);
     expect(released.map(({ index }) => index)).toEqual([1, 3]);
     expect(retries.size).toBe(1);
     await clock.turn(30);
@@ -259,7 +259,7 @@ describe('RetrySchedule', () => {
     }
     const clock = new EarlyClock();
     const released: number[] = [];
-    const retries = new RetrySchedule(
+    const retries = new DelaySchedule(
       clock,
       () => released.push(clock.now()),
       () => undefined,

@@ -4,7 +4,7 @@ import type { Job } from './job.js';
 import type { Envelope } from './envelope.js';
 
 /** Delayed items with the one timer that brings them back when they are due. */
-export class RetrySchedule {
+export class DelaySchedule {
   private readonly items = new DelayedItems();
   private timer: Timer | undefined = undefined;
   private timerDueMs = Infinity;
@@ -25,15 +25,25 @@ export class RetrySchedule {
     return this.items.nextDueMs;
   }
 
-  add(envelope: Envelope, delayMs: number): void {
-    this.items.add(envelope, this.clock.now() + delayMs);
+  /** @param dueMs milliseconds of the clock */
+  add(envelope: Envelope, dueMs: number): void {
+    this.items.add(envelope, dueMs);
     this.arm();
   }
 
-  /** Releases the items of `jobs`, or of all jobs, whenever they are due. @returns how many */
-  releaseAll(jobs?: ReadonlySet<Job>): number {
+  /** Releases everything, whenever it is due. @returns how many items */
+  releaseAll(): number {
+    return this.releaseWhere(() => true);
+  }
+
+  /** Releases what awaits a retry, of `jobs` or of all jobs, whenever it is due. @returns how many items */
+  releaseRetries(jobs?: ReadonlySet<Job>): number {
+    return this.releaseWhere(({ attempts, job }) => attempts > 0 && (jobs === undefined || jobs.has(job)));
+  }
+
+  private releaseWhere(isWanted: (envelope: Envelope) => boolean): number {
     const before = this.items.size;
-    this.items.take(jobs, this.release);
+    this.items.take(isWanted, this.release);
     this.rearm();
     const count = before - this.items.size;
     if (count > 0) this.released();
