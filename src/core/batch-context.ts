@@ -1,7 +1,7 @@
 import { describe } from './describe.js';
 import { toError } from './to-error.js';
 import { LazyAbort } from './lazy-abort.js';
-import type { TakenBatch } from './work-queue.js';
+import type { TakenBatch } from './waiting-items.js';
 
 /** What a batch handler is told of its attempt, and can tell. Items are named by their place in the batch, from 0. */
 export interface BatchContext {

@@ -3,7 +3,7 @@ import { toError } from './to-error.js';
 import type { Job } from './job.js';
 import { isThenable } from './is-thenable.js';
 import { Runner } from './runner.js';
-import type { TakenBatch, TakenItem } from './work-queue.js';
+import type { TakenBatch, TakenItem } from './waiting-items.js';
 import type { Worker } from './worker.js';
 
 /** Gives its worker up to `batchSize` items at a time. */

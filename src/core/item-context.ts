@@ -1,5 +1,5 @@
 import { LazyAbort } from './lazy-abort.js';
-import type { TakenItem } from './work-queue.js';
+import type { TakenItem } from './waiting-items.js';
 
 /** What a handler is told of its attempt, and can tell. Valid until the handler settles; its worker uses it again. */
 export interface ItemContext {

@@ -3,7 +3,7 @@ import { ReusedItemContext } from './item-context.js';
 import { NOBODY, type Job } from './job.js';
 import { isThenable } from './is-thenable.js';
 import { Runner, type RunnerSetting } from './runner.js';
-import type { TakenItem } from './work-queue.js';
+import type { TakenItem } from './waiting-items.js';
 import type { Worker } from './worker.js';
 
 /** Compared with only. */

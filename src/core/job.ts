@@ -1,6 +1,7 @@
 import { INSPECT, inspection, type Inspect } from './inspection.js';
 import type { JobHome } from './job-home.js';
 import { promiseWithResolve, type PromiseWithResolve } from './promise-with-resolve.js';
+import { NORMAL_LANE } from './priority.js';
 import type { SubmitOptions } from './submit-options.js';
 
 /** How a job ended. */
@@ -76,6 +77,8 @@ export class Job {
   tracked = false;
   /** @internal Before this moment of the clock, in milliseconds, none of its items starts; 0: at any. */
   dueMs = 0;
+  /** @internal The lane that its items wait in, if their type has several. */
+  lane = NORMAL_LANE;
   /** @internal Set as long as more items may come. */
   producer: JobProducer | undefined = undefined;
   private sourceEnd: SourceEnd | undefined = undefined;

@@ -5,6 +5,7 @@ import type { UnfinishedItem } from './events.js';
 import {
   boolean,
   duration,
+  findMissing,
   findProblems,
   func,
   given,
@@ -15,6 +16,7 @@ import {
   type Rule,
   type Rules,
 } from './option-rules.js';
+import type { RateLimit } from './rate-limiter.js';
 import type { RetryPolicy } from './retry-policy.js';
 import { thresholdScaling, type ScalingPolicy } from './scaling-policy.js';
 
@@ -34,6 +36,11 @@ export interface WorkerTypeOptions {
   readonly maxQueueSize: number;
   /** Submissions that may wait for room at a time; a further one rejects with `QueueFullError`. Default 10,000. */
   readonly maxWaitingProducers: number;
+  /**
+   * Whether submissions may have a `priority`: of 21 items that start while all lanes have some, 16 are high, 4 normal and 1 low.
+   * Default false: one lane.
+   */
+  readonly priorities: boolean;
   /** Items that `processBatch` is given at the most, 1 or more. Default 100. Of no use to `processItem`. */
   readonly batchSize: number;
   /**
@@ -43,6 +50,8 @@ export interface WorkerTypeOptions {
   readonly timeoutMs: number;
   /** Milliseconds without work after which a worker above `minWorkers` ends. 0: at once. Default 10,000. */
   readonly idleTimeoutMs: number;
+  /** How many attempts may start in a time, in this process; those of a batch count each. Default: as many as workers can. */
+  readonly rateLimit: RateLimit | undefined;
   /** What happens to a failed item. */
   readonly retry: RetryPolicy;
   /** Dead letters that are kept, 1 or more; at this number the type pauses until some are redriven or discarded. Default 10,000. */
@@ -122,6 +131,8 @@ const retryRules: Rules<RetryPolicy> = {
   retryable: func,
 };
 
+const rateLimitRules: Rules<RateLimit> = { max: wholeNumber(1), durationMs: wholeNumber(1) };
+
 const typeRules: Rules<WorkerTypeOptions> = {
   maxConcurrency: wholeNumber(1),
   minWorkers: wholeNumber(0),
@@ -130,9 +141,12 @@ const typeRules: Rules<WorkerTypeOptions> = {
   scalingPolicy: func,
   maxQueueSize: wholeNumber(1),
   maxWaitingProducers: wholeNumber(1),
+  priorities: boolean,
   batchSize: wholeNumber(1),
   timeoutMs: duration,
   idleTimeoutMs: duration,
+  // Looked at one by one, so that each is named.
+  rateLimit: () => undefined,
   retry: () => undefined,
   maxDeadLetters: wholeNumber(1),
   maxAbandoned: wholeNumber(0),
@@ -154,7 +168,7 @@ export const processRules: Rules<WorkerProcessOptionsInput> = {
 
 /** The problems of a worker type's options, a line each. */
 export function findTypeOptionProblems(options: WorkerTypeOptionsInput, path = ''): string[] {
-  return [...findProblems(options, typeRules, path), ...findRetryProblems(options, path)];
+  return [...findProblems(options, typeRules, path), ...findNestedProblems(options, path)];
 }
 
 /**
@@ -166,15 +180,23 @@ export function findProcessOptionProblems(
   options: WorkerProcessOptionsInput,
   rules: Readonly<Record<string, Rule>> = processRules,
 ): string[] {
-  const problems = [...findProblems(options, rules), ...findRetryProblems(options, '')];
+  const problems = [...findProblems(options, rules), ...findNestedProblems(options, '')];
   return problems.length > 0
     ? problems
     : findConflicts({ ...options, maxConcurrency: options.maxConcurrency ?? MAX_CONCURRENCY }, options.retry);
 }
 
-function findRetryProblems(options: WorkerTypeOptionsInput | null, path: string): string[] {
-  const retry: unknown = options?.retry;
-  return retry === undefined ? [] : findProblems(retry, retryRules, `${path}retry.`);
+function findNestedProblems(options: WorkerTypeOptionsInput | null, path: string): string[] {
+  const { retry, rateLimit }: { retry?: unknown; rateLimit?: unknown } = options ?? {};
+  return [
+    ...(retry === undefined ? [] : findProblems(retry, retryRules, `${path}retry.`)),
+    ...(rateLimit === undefined ? [] : findRateLimitProblems(rateLimit, `${path}rateLimit.`)),
+  ];
+}
+
+function findRateLimitProblems(rateLimit: unknown, path: string): string[] {
+  const missing = findMissing(rateLimit as RateLimit, rateLimitRules, ['max', 'durationMs']);
+  return [...findProblems(rateLimit, rateLimitRules, path), ...missing.map((problem) => path + problem)];
 }
 
 /** What is wrong between options that are right by themselves. */
@@ -243,11 +265,13 @@ export function resolveTypeOptions(
     scalingPolicy: thresholdScaling,
     maxQueueSize: 100_000,
     maxWaitingProducers: 10_000,
+    priorities: false,
     batchSize: 100,
     timeoutMs: 60_000,
     idleTimeoutMs: 10_000,
     maxDeadLetters: 10_000,
     maxAbandoned: maxConcurrency,
+    rateLimit: undefined,
     ...given(defaults),
     ...given(input),
     maxConcurrency,

@@ -122,9 +122,10 @@ export class PoolShare implements RunnerHome {
   /** Ends surplus parked workers, wakes parked ones for what waits, and starts what is missing. */
   settleWorkers(): void {
     while (this.active > this.target && this.parked.length > 0) this.dismiss(this.parked.shift()!);
-    const { waiting, isPaused, options } = this.workload;
-    const pieces = this.source.mode === 'batch' ? Math.ceil(waiting / options.batchSize) : waiting;
-    const toWake = isPaused ? 0 : Math.min(pieces, this.parked.length);
+    const { waiting, startable, options } = this.workload;
+    const ready = Math.min(waiting, startable);
+    const pieces = this.source.mode === 'batch' ? Math.ceil(ready / options.batchSize) : ready;
+    const toWake = Math.min(pieces, this.parked.length);
     if (toWake > 0) this.watch.start();
     for (let woken = 0; woken < toWake; woken++) this.parked.pop()!.wake();
     while (this.active < this.target && this.pool.hasRoom() && this.backoff.isDue) this.start();
@@ -186,7 +187,7 @@ export class PoolShare implements RunnerHome {
     this.parked.push(runner);
     this.workload.hungry = true;
     // An item may have come between the runner's look at the queue and this.
-    if (this.workload.waiting > 0 && !this.workload.isPaused) this.itemsArrived();
+    if (this.workload.waiting > 0 && this.workload.startable > 0) this.itemsArrived();
   }
 
   runnerLeaves(): void {

@@ -8,7 +8,7 @@ import type { Job } from './job.js';
 import type { DeadReason, Outcome } from './outcome.js';
 import { classifyFailure, type RetryPolicy } from './retry-policy.js';
 import { toError } from './to-error.js';
-import type { TakenItem } from './work-queue.js';
+import type { TakenItem } from './waiting-items.js';
 import type { WorkloadSetting } from './workload-setting.js';
 
 const COMPLETED = Object.freeze({ kind: 'completed' } as const);

@@ -24,12 +24,12 @@ export class ShareScale {
 
   /** Workers that the type wants now, smoothed. */
   wanted(nowMs: number): number {
-    const { depth, isPaused, options, type } = this.workload;
+    const { depth, isPaused, options, type, usefulWorkers } = this.workload;
     const { minWorkers, maxConcurrency, scalingThreshold, scaleDownDelayMs } = options;
     if (isPaused) return 0;
     if (depth === 0) return minWorkers;
     const input = { type, queueSize: depth, scalingThreshold, maxConcurrency, current: this.scale.workers };
-    const wanted = Math.max(minWorkers, this.askPolicy(input));
+    const wanted = Math.max(minWorkers, Math.min(this.askPolicy(input), usefulWorkers));
     this.scale = smooth(this.scale, wanted, nowMs, scaleDownDelayMs);
     return this.scale.workers;
   }

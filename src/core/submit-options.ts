@@ -5,11 +5,14 @@ import {
   findProblems,
   hasMethods,
   number,
+  oneOf,
   refuseProblems,
   signal,
   type Rules,
 } from './option-rules.js';
+import type { WorkerTypeOptions } from './options.js';
 import type { Outcome } from './outcome.js';
+import { NORMAL_LANE, PRIORITIES, type Priority } from './priority.js';
 
 /**
  * Told of each item of a job as it completes or dies. When a dead letter of the job is redriven, it is told of that item
@@ -50,6 +53,13 @@ export interface SubmitOptions {
   readonly delayMs?: number;
   /** The same as a moment, read against the machine's clock when it is submitted; one in the past is now. Instead of `delayMs`. */
   readonly runAt?: Date;
+  /** The lane of its items, in a worker type with `priorities`. Default `normal`. */
+  readonly priority?: Priority;
+}
+
+/** The lane that the items of a submission wait in. */
+export function laneOf({ priority }: SubmitOptions): number {
+  return priority === undefined ? NORMAL_LANE : PRIORITIES.indexOf(priority);
 }
 
 /** The moment of the clock, in milliseconds, before which nothing of a submission starts; 0: at any. */
@@ -66,15 +76,31 @@ const rules: Rules<SubmitOptions> = {
   keptBySource: boolean,
   delayMs: number(0),
   runAt: date,
+  priority: oneOf('a priority', PRIORITIES),
 };
 
 /** @throws InvalidOptionsError that names every wrong option */
-export function checkSubmitOptions(options: SubmitOptions): void {
+export function checkSubmitOptions(
+  options: SubmitOptions,
+  { type, options: { priorities } }: SubmittedTo,
+): void {
   // The text of what is wrong costs more than an item; most calls need none.
   if (!isRight(options)) refuseProblems('distributeWork()', findProblems(options, rules));
-  if (options.delayMs !== undefined && options.runAt !== undefined) {
+  const { delayMs, runAt, priority } = options;
+  if (delayMs !== undefined && runAt !== undefined) {
     refuseProblems('distributeWork()', ['runAt: expected no delayMs beside it']);
   }
+  if (priority !== undefined && !priorities) {
+    refuseProblems('distributeWork()', [
+      `priority: expected a worker type with priorities: true, got ${JSON.stringify(type)}`,
+    ]);
+  }
+}
+
+/** The worker type that work is submitted to. */
+interface SubmittedTo {
+  readonly type: string;
+  readonly options: Pick<WorkerTypeOptions, 'priorities'>;
 }
 
 function isRight(options: SubmitOptions): boolean {

@@ -1,26 +1,7 @@
 import { NOBODY, type Job } from './job.js';
 import { Segment, SEGMENT_LENGTH, SHORTEST_SEGMENT } from './segment.js';
 import { ENVELOPE, Envelope } from './envelope.js';
-
-/** Where `WorkQueue.take` puts what it takes: a record that its worker uses again and again. */
-export interface TakenItem {
-  payload: unknown;
-  job: Job;
-  index: number;
-  /** Number of the attempt that begins, 1 for the first. */
-  attempt: number;
-}
-
-/** Where `WorkQueue.takeBatch` puts what it takes. */
-export interface TakenBatch {
-  /** For the handler. */
-  payloads: unknown[];
-  /** The same, where no handler can change them: what is retried must be what was submitted. */
-  readonly kept: unknown[];
-  readonly jobs: Job[];
-  readonly indices: number[];
-  readonly attempts: number[];
-}
+import { takeBatch, type TakenBatch, type TakenItem, type WaitingItems } from './waiting-items.js';
 
 /** Up to this many items of another job travel in envelopes rather than in a segment of their own. */
 const FEW = 8;
@@ -36,15 +17,13 @@ const MOST_DROPPED = 1_024;
  * Dropping a job marks it, whatever the queue's length: its items count no more, and are passed over when their turn
  * comes. Only when they outnumber the others are they taken out, so that they hold no more memory than those.
  */
-export class WorkQueue {
-  /** Items that wait. */
+export class WorkQueue implements WaitingItems {
   size = 0;
   /** Items dropped since the dropped ones were last taken out. */
   private dropped = 0;
   private head = new Segment(NOBODY, 0, 0);
   private tail = this.head;
 
-  /** Appends one payload, the item `index` of `job`. The indices of a job's payloads follow one another. */
   push(job: Job, index: number, payload: unknown): void {
     const { tail } = this;
     if (this.size === 0 && tail.job !== job) tail.reopen(job, index);
@@ -60,10 +39,6 @@ export class WorkQueue {
     this.size++;
   }
 
-  /**
-   * Appends `payloads[from .. to)`, of which the first is the item `index` of `job`. No reading of a payload may run code of the
-   * user's, who might come back to this queue.
-   */
   pushMany(job: Job, index: number, payloads: readonly unknown[], from: number, to: number): void {
     let position = from;
     if (this.tail.job !== job && to - from <= FEW) {
@@ -92,7 +67,6 @@ export class WorkQueue {
     return end;
   }
 
-  /** Appends an item that comes back. */
   pushEnvelope(envelope: Envelope): void {
     const segment = this.tail.isFull ? this.appendSegment(NOBODY, 0, this.nextLength) : this.tail;
     segment.put(envelope);
@@ -100,7 +74,6 @@ export class WorkQueue {
     this.size++;
   }
 
-  /** Takes the first item into `item`; false when nothing waits. */
   take(item: TakenItem): boolean {
     if (this.size === 0) return false;
     for (;;) {
@@ -130,28 +103,10 @@ export class WorkQueue {
     }
   }
 
-  /**
-   * Takes up to `limit` items into `batch`, whose `payloads` become a new array (a handler may keep it); the other
-   * arrays are written over.
-   *
-   * @returns how many were taken
-   */
   takeBatch(batch: TakenBatch, limit: number): number {
-    const count = Math.min(limit, this.size);
-    const payloads = new Array<unknown>(count);
-    for (let place = 0; place < count; place++) {
-      this.take(taken);
-      payloads[place] = batch.kept[place] = taken.payload;
-      batch.jobs[place] = taken.job;
-      batch.indices[place] = taken.index;
-      batch.attempts[place] = taken.attempt;
-    }
-    taken.payload = undefined;
-    batch.payloads = payloads;
-    return count;
+    return takeBatch(this, batch, limit);
   }
 
-  /** Drops every waiting item of `job`, which is marked as dropped. @returns how many */
   drop(job: Job): number {
     const count = job.waiting;
     job.waiting = 0;
@@ -162,7 +117,6 @@ export class WorkQueue {
     return count;
   }
 
-  /** Takes out the items of dropped jobs, whose mark may be removed then. */
   takeOutDropped(): void {
     this.dropped = 0;
     let kept: Segment | undefined = undefined;
@@ -205,6 +159,3 @@ export class WorkQueue {
     return segment;
   }
 }
-
-/** `takeBatch` reads by way of `take`; the record between them is never visible outside. */
-const taken: TakenItem = { payload: undefined, job: NOBODY, index: 0, attempt: 0 };

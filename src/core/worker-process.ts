@@ -18,7 +18,7 @@ import type { PerformanceReport } from './performance-report.js';
 import { promiseWithResolve } from './promise-with-resolve.js';
 import { SignalCancels } from './signal-cancels.js';
 import { classifySource, type ClassifiedSource, type Source } from './sources.js';
-import { checkSubmitOptions, dueMsOf, type SubmitOptions } from './submit-options.js';
+import { checkSubmitOptions, dueMsOf, laneOf, type SubmitOptions } from './submit-options.js';
 import { TimeSlices } from './time-slices.js';
 import { resolveDefinition, type WorkerDefinition } from './worker-definition.js';
 import { WorkerPool } from './worker-pool.js';
@@ -83,6 +83,7 @@ export class WorkerProcess {
       events: this.events,
       clock: this.options.clock,
       random: this.options.random,
+      itemsAtOnce: source.mode === 'batch' ? options.batchSize : 1,
       nextDeathSequence: () => this.deaths++,
     });
     this.pool.register(workload, source);
@@ -115,12 +116,15 @@ export class WorkerProcess {
     options?: SubmitOptions,
   ): Promise<Job> {
     const workload = this.workloads.get(type);
-    if (options !== undefined) checkSubmitOptions(options);
+    if (options !== undefined) checkSubmitOptions(options, workload);
     const work = this.readSource(source, options);
     const fromHandler = options?.fromHandler === true;
     this.intake.refuseIfFull(workload, work, fromHandler);
     const job = this.jobs.make(workload.home, options);
-    if (options !== undefined) job.dueMs = dueMsOf(options, this.clock);
+    if (options !== undefined) {
+      job.dueMs = dueMsOf(options, this.clock);
+      job.lane = laneOf(options);
+    }
     if (work.kind !== 'item' || options?.track === true) this.jobs.track(job);
     if (options?.signal?.aborted === true) {
       this.intake.forgo(work);

@@ -9,9 +9,12 @@ import type { JobHome } from './job-home.js';
 import { NOBODY, type Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
 import { Envelope } from './envelope.js';
+import { RateLimiter } from './rate-limiter.js';
 import { Settlement } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
-import { WorkQueue, type TakenBatch, type TakenItem } from './work-queue.js';
+import { PriorityLanes } from './priority-lanes.js';
+import type { TakenBatch, TakenItem, WaitingItems } from './waiting-items.js';
+import { WorkQueue } from './work-queue.js';
 
 /** Told when there is something for the pool to do. Both are called once for many changes. */
 export interface WorkloadListener {
@@ -33,7 +36,8 @@ export class Workload {
   /** Whether no item is started. A field, as it is read for each item. */
   isPaused = false;
   readonly admission: Admission;
-  private readonly queue = new WorkQueue();
+  private readonly queue: WaitingItems;
+  private readonly limiter: RateLimiter | undefined;
   private readonly delayed: DelaySchedule;
   private readonly settlement: Settlement;
   private readonly pauseReasons = new Set<PauseReason>();
@@ -50,8 +54,12 @@ export class Workload {
     readonly offered: Job,
     private readonly setting: WorkloadSetting,
   ) {
-    const { clock } = setting;
+    const { clock, itemsAtOnce } = setting;
     this.type = offered.type;
+    this.queue = options.priorities ? new PriorityLanes() : new WorkQueue();
+    this.limiter =
+      options.rateLimit &&
+      new RateLimiter(options.rateLimit, itemsAtOnce, clock, () => this.listener.itemsArrived());
     this.settlement = new Settlement(this.type, options.retry, setting);
     this.admission = new Admission(this, options, clock, (forMs) => this.tellStandstill(forMs));
     this.delayed = new DelaySchedule(
@@ -179,16 +187,37 @@ export class Workload {
   // ── to the workers ────────────────────────────────────────────────────────
 
   take(item: TakenItem): boolean {
-    if (this.isPaused || !this.queue.take(item)) return false;
+    if (this.isPaused || (this.limiter !== undefined && this.allowedNow(1) === 0)) return false;
+    if (!this.queue.take(item)) return false;
     this.running++;
     if (this.admission.waitingProducers > 0) this.admission.roomMade();
     return true;
   }
 
+  /** How many items may start now by the rate limit: as many as wait, up to `limit` and what may start at once, or none yet. */
+  private allowedNow(limit: number): number {
+    const { limiter, queue } = this;
+    const wanted = Math.min(limit, queue.size, limiter!.burst);
+    return wanted > 0 && limiter!.take(wanted) ? wanted : 0;
+  }
+
+  /** Items that workers had better ask for now, by pauses and the rate limit. */
+  get startable(): number {
+    if (this.isPaused || this.limiter?.isExhausted === true) return 0;
+    // At least one asks, and waits then: nobody is called who has not asked.
+    return this.limiter === undefined ? Infinity : Math.max(1, this.limiter.available);
+  }
+
+  /** Workers that can have something to do now, by the rate limit. */
+  get usefulWorkers(): number {
+    if (this.limiter === undefined) return Infinity;
+    return Math.max(1, Math.ceil((this.running + this.startable) / this.setting.itemsAtOnce));
+  }
+
   /** @returns how many were taken */
   takeBatch(batch: TakenBatch, limit: number): number {
     if (this.isPaused) return 0;
-    const count = this.queue.takeBatch(batch, limit);
+    const count = this.queue.takeBatch(batch, this.limiter === undefined ? limit : this.allowedNow(limit));
     this.running += count;
     if (count > 0 && this.admission.waitingProducers > 0) this.admission.roomMade();
     return count;
@@ -329,6 +358,7 @@ export class Workload {
 
   /** No worker will take an item any more: one whose attempt fails from now on waits again, as if it had not been tried. */
   poolEnds(): void {
+    this.limiter?.stop();
     this.settlement.poolEnds();
   }
 

@@ -168,6 +168,8 @@ describe('options', () => {
       scaleDownDelayMs: 1_000,
       scalingPolicy: thresholdScaling,
       maxQueueSize: 100_000,
+      priorities: false,
+      rateLimit: undefined,
       maxWaitingProducers: 10_000,
       batchSize: 7,
       timeoutMs: 60_000,

@@ -4,8 +4,10 @@ import * as fc from 'fast-check';
 import type { Job } from '../../../src/core/job.js';
 import { Envelope } from '../../../src/core/envelope.js';
 import { SEGMENT_LENGTH, type Segment } from '../../../src/core/segment.js';
-import { WorkQueue, type TakenBatch, type TakenItem } from '../../../src/core/work-queue.js';
+import type { TakenItem } from '../../../src/core/waiting-items.js';
+import { WorkQueue } from '../../../src/core/work-queue.js';
 import { makeJob } from '../../support/jobs.js';
+import { emptyBatch, emptyItem } from '../../support/taken-items.js';
 
 interface Expected {
   job: number;
@@ -24,14 +26,6 @@ function newJobs(): Job[] {
 function drop(queue: WorkQueue, job: Job): number {
   job.isDropped = true;
   return queue.drop(job);
-}
-
-function emptyItem(): TakenItem {
-  return { payload: undefined, job: JOBS[0]!, index: 0, attempt: 0 };
-}
-
-function emptyBatch(): TakenBatch {
-  return { payloads: [], kept: [], jobs: [], indices: [], attempts: [] };
 }
 
 /** The segments that the queue holds, found by following the links. */
