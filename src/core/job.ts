@@ -31,6 +31,8 @@ export interface JobProgress {
   readonly cancelled: number;
   /** Items that a shutdown handed back. */
   readonly handedBack: number;
+  /** Items that were not taken in, as others with their `uniqueKey` were; part of no other count. */
+  readonly duplicates: number;
 }
 
 /** What `job.completed` resolves with. */
@@ -69,6 +71,10 @@ export class Job {
   waiting = 0;
   /** @internal Items that wait for a moment. */
   delayed = 0;
+  /** Items that were not taken in, as others with their `uniqueKey` were. */
+  duplicates = 0;
+  /** @internal The unique keys that it holds, by the indices of its items; undefined when they have none. */
+  uniqueKeys: string[] | undefined = undefined;
   /** Whether `cancel` was called. */
   isCancelled = false;
   /** @internal Whether what the queue and the delayed items still have of it counts no more. */
@@ -126,6 +132,7 @@ export class Job {
       failed: this.failed,
       cancelled: this.cancelled,
       handedBack: this.handedBack,
+      duplicates: this.duplicates,
     };
   }
 

@@ -45,6 +45,11 @@ export function hasMethods(what: string, names: readonly string[]): Rule {
 export const text: Rule = (value) =>
   typeof value === 'string' && value !== '' ? undefined : 'expected a text that is not empty';
 
+export const textOrFunction: Rule = (value) =>
+  typeof value === 'function' || (typeof value === 'string' && value !== '')
+    ? undefined
+    : 'expected a text that is not empty, or a function';
+
 /** A rule for names of which all are known. */
 export function oneOf(what: string, known: readonly string[]): Rule {
   return (value) =>

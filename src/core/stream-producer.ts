@@ -1,6 +1,7 @@
 import type { Producer } from './admission.js';
 import { closeIterator } from './close-iterator.js';
 import { toError } from './to-error.js';
+import { isDuplicate } from './without-duplicates.js';
 import { isThenable } from './is-thenable.js';
 import type { Job, JobProducer } from './job.js';
 import { promiseWithResolve } from './promise-with-resolve.js';
@@ -72,6 +73,8 @@ export class StreamProducer implements Producer, JobProducer {
     try {
       this.job.seal((await this.readItems()) ? 'reached' : 'interrupted');
     } catch (error) {
+      // It need not be the source that failed.
+      void closeIterator(this.iterator);
       this.job.seal(toError(error));
     }
     this.end();
@@ -85,7 +88,9 @@ export class StreamProducer implements Producer, JobProducer {
       // A source that is told to end says so as well.
       if (next.done) return !this.stopped;
       if (this.job.isCancelled) return false;
-      if (this.stopped) this.workload.admit(this.job, next.value);
+      if (this.job.uniqueKeys !== undefined && isDuplicate(this.job, next.value, this.workload.uniqueKeys)) {
+        // Counted, and no more.
+      } else if (this.stopped) this.workload.admit(this.job, next.value);
       else if (!this.workload.submit(this.job, next.value)) await this.waitForRoom(next.value);
       if (this.slices.spend(1)) await this.slices.pause();
     }

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js';
+import type { ItemKey } from './item-keys.js';
 import {
   boolean,
   date,
@@ -8,6 +9,7 @@ import {
   oneOf,
   refuseProblems,
   signal,
+  textOrFunction,
   type Rules,
 } from './option-rules.js';
 import type { WorkerTypeOptions } from './options.js';
@@ -55,6 +57,13 @@ export interface SubmitOptions {
   readonly runAt?: Date;
   /** The lane of its items, in a worker type with `priorities`. Default `normal`. */
   readonly priority?: Priority;
+  /**
+   * Takes in only the first of the items of its worker type that have the same key: a text for one item, or what makes one of each
+   * payload. The others count as `duplicates` of their jobs. The key is held until its item has ended, or for `uniqueForMs`.
+   */
+  readonly uniqueKey?: ItemKey;
+  /** Milliseconds for which a `uniqueKey` is held from the submission on, whatever becomes of its item; more than 0. */
+  readonly uniqueForMs?: number;
 }
 
 /** The lane that the items of a submission wait in. */
@@ -77,6 +86,8 @@ const rules: Rules<SubmitOptions> = {
   delayMs: number(0),
   runAt: date,
   priority: oneOf('a priority', PRIORITIES),
+  uniqueKey: textOrFunction,
+  uniqueForMs: number(1),
 };
 
 /** @throws InvalidOptionsError that names every wrong option */
@@ -86,9 +97,12 @@ export function checkSubmitOptions(
 ): void {
   // The text of what is wrong costs more than an item; most calls need none.
   if (!isRight(options)) refuseProblems('distributeWork()', findProblems(options, rules));
-  const { delayMs, runAt, priority } = options;
+  const { delayMs, runAt, priority, uniqueKey, uniqueForMs } = options;
   if (delayMs !== undefined && runAt !== undefined) {
     refuseProblems('distributeWork()', ['runAt: expected no delayMs beside it']);
+  }
+  if (uniqueForMs !== undefined && uniqueKey === undefined) {
+    refuseProblems('distributeWork()', ['uniqueForMs: expected a uniqueKey beside it']);
   }
   if (priority !== undefined && !priorities) {
     refuseProblems('distributeWork()', [

@@ -4,6 +4,7 @@ import type { DeadLetter, DeadLetterQuery, DeadLetterSelection } from './dead-le
 import { ProcessClosedError } from './errors.js';
 import { EventChannel, type EventName, type Listener } from './events.js';
 import { Intake } from './intake.js';
+import { keysOf } from './item-keys.js';
 import type { JobHome } from './job-home.js';
 import { JobRegistry } from './job-registry.js';
 import type { Job } from './job.js';
@@ -22,6 +23,7 @@ import { checkSubmitOptions, dueMsOf, laneOf, type SubmitOptions } from './submi
 import { TimeSlices } from './time-slices.js';
 import { resolveDefinition, type WorkerDefinition } from './worker-definition.js';
 import { WorkerPool } from './worker-pool.js';
+import { withoutDuplicates } from './without-duplicates.js';
 import { Workload } from './workload.js';
 import { Workloads } from './workloads.js';
 
@@ -118,6 +120,7 @@ export class WorkerProcess {
     const workload = this.workloads.get(type);
     if (options !== undefined) checkSubmitOptions(options, workload);
     const work = this.readSource(source, options);
+    const keys = this.readKeys(work, options);
     const fromHandler = options?.fromHandler === true;
     this.intake.refuseIfFull(workload, work, fromHandler);
     const job = this.jobs.make(workload.home, options);
@@ -131,7 +134,8 @@ export class WorkerProcess {
       job.cancel();
       return job;
     }
-    const rest = this.intake.submit(workload, job, work, fromHandler);
+    const taken = keys === undefined ? work : this.holdKeys(work, keys, workload, job);
+    const rest = this.intake.submit(workload, job, taken, fromHandler);
     if (options?.signal !== undefined) this.signalCancels.watch(options.signal, job);
     const refusal = rest === undefined ? undefined : await rest.ended;
     if (refusal !== undefined) throw refusal;
@@ -189,6 +193,32 @@ export class WorkerProcess {
     throw new ProcessClosedError('distributeWork() of an iterable');
   }
 
+  /** @throws InvalidOptionsError when a key is none; what the function throws that makes them; ProcessClosedError */
+  private readKeys(
+    work: ClassifiedSource<unknown>,
+    options: SubmitOptions | undefined,
+  ): readonly string[] | undefined {
+    if (options?.uniqueKey === undefined) return undefined;
+    try {
+      const keys = keysOf('uniqueKey', options.uniqueKey, work);
+      // It was asked of the user's function, which may have ended the process.
+      this.refuseWhenNotTaken(options);
+      return keys;
+    } catch (error) {
+      this.intake.forgo(work);
+      throw error;
+    }
+  }
+
+  private holdKeys(
+    work: ClassifiedSource<unknown>,
+    keys: readonly string[],
+    { uniqueKeys }: Workload,
+    job: Job,
+  ): ClassifiedSource<unknown> {
+    return withoutDuplicates(work, keys, job, uniqueKeys);
+  }
+
   private refuseWhenNotTaken(options: SubmitOptions | undefined): void {
     const isTaken = this.stage === 'open' || (this.stage === 'draining' && options?.fromHandler === true);
     if (!isTaken) throw new ProcessClosedError('distributeWork()');
@@ -199,7 +229,10 @@ export class WorkerProcess {
       type,
       idPrefix: this.jobs.idPrefix,
       cancelJob: (job) => this.cancelJob(job),
-      jobEnded: (job) => this.jobs.jobEnded(job),
+      jobEnded: (job) => {
+        if (job.uniqueKeys !== undefined) this.workloads.get(type).releaseKeys(job);
+        this.jobs.jobEnded(job);
+      },
       retryJobs: (jobs) => this.workloads.retryJobs(jobs),
     };
   }

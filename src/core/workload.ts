@@ -14,6 +14,7 @@ import { Settlement } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
 import { PriorityLanes } from './priority-lanes.js';
 import type { TakenBatch, TakenItem, WaitingItems } from './waiting-items.js';
+import { UniqueKeys } from './unique-keys.js';
 import { WorkQueue } from './work-queue.js';
 
 /** Told when there is something for the pool to do. Both are called once for many changes. */
@@ -40,6 +41,7 @@ export class Workload {
   private readonly limiter: RateLimiter | undefined;
   private readonly delayed: DelaySchedule;
   private readonly settlement: Settlement;
+  private unique: UniqueKeys | undefined = undefined;
   private readonly pauseReasons = new Set<PauseReason>();
   private readonly conditions = new Conditions();
   private submitted = 0;
@@ -228,6 +230,7 @@ export class Workload {
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
   complete(job: Job, index: number, count: number, attempts: number): void {
     this.running -= count;
+    if (job.uniqueKeys !== undefined) this.releaseKeys(job, index, index + count);
     this.settlement.complete(job, index, count, attempts);
     this.left();
   }
@@ -246,6 +249,7 @@ export class Workload {
         this.settlement.retried(item, verdict);
         break;
       case 'dead':
+        if (item.job.uniqueKeys !== undefined) this.releaseKeys(item.job, item.index, item.index + 1);
         this.settlement.died(item, verdict);
         break;
       case 'cancelled':
@@ -275,6 +279,18 @@ export class Workload {
     if (jobs === undefined) return this.delayed.releaseRetries();
     const waiting = new Set([...jobs].filter((job) => job.delayed > 0));
     return waiting.size === 0 ? 0 : this.delayed.releaseRetries(waiting);
+  }
+
+  // ── unique keys ───────────────────────────────────────────────────────────
+
+  /** The keys that may not come twice. */
+  get uniqueKeys(): UniqueKeys {
+    return (this.unique ??= new UniqueKeys(this.setting.clock));
+  }
+
+  /** Lets go of the keys of the items of `job` from index `from` to before `to`; by default, of all that it holds. */
+  releaseKeys(job: Job, from = 0, to = job.uniqueKeys!.length): void {
+    for (let index = from; index < to; index++) this.unique!.release(job.uniqueKeys![index]!);
   }
 
   // ── dead letters ──────────────────────────────────────────────────────────

@@ -39,6 +39,7 @@ describe('an item handler', () => {
       failed: 0,
       cancelled: 4,
       handedBack: 0,
+      duplicates: 0,
       status: 'cancelled',
       error: undefined,
     });
