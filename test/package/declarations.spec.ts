@@ -179,6 +179,7 @@ test.each([
       'cancelled',
       'completed',
       'done',
+      'duplicates',
       'failed',
       'handedBack',
       'id',
