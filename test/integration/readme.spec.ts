@@ -434,9 +434,11 @@ describe('the option tables', () => {
       ['the formula above', thresholdScaling],
       ['`maxConcurrency`', resolved.maxConcurrency],
       ['all', retry.retryable],
+      ['false', false],
+      ['none', undefined],
     ]);
     for (const [name, said] of listed) {
-      expect([name, inWords.get(said) ?? numberOf(said)]).toEqual([name, defaults.get(name)]);
+      expect([name, inWords.has(said) ? inWords.get(said) : numberOf(said)]).toEqual([name, defaults.get(name)]);
     }
     expect(retry.retryable(new Error('any'))).toBe(true);
   });
