@@ -8,6 +8,7 @@ import type { Job } from './job.js';
 import type { DeadReason, Outcome } from './outcome.js';
 import { classifyFailure, type RetryPolicy } from './retry-policy.js';
 import { toError } from './to-error.js';
+import { UniqueKeys } from './unique-keys.js';
 import type { TakenItem } from './waiting-items.js';
 import type { WorkloadSetting } from './workload-setting.js';
 
@@ -53,6 +54,7 @@ export class Settlement {
   handedBack = 0;
   failedAttempts = 0;
   private readonly retry: RetryPolicy;
+  private unique: UniqueKeys | undefined = undefined;
   private phase: Phase = 'open';
   private receiveUnfinished: (item: UnfinishedItem) => void = () => undefined;
 
@@ -72,10 +74,25 @@ export class Settlement {
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
   complete(job: Job, index: number, count: number, attempts: number): void {
     this.completed += count;
-    if (job.options?.observer !== undefined) {
-      for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
-    }
+    // Most jobs have none, and their items pay for this look alone.
+    if (job.options !== undefined) this.completeByOptions(job, index, count, attempts);
     job.complete(count);
+  }
+
+  private completeByOptions(job: Job, index: number, count: number, attempts: number): void {
+    if (job.uniqueKeys !== undefined) this.releaseKeys(job, index, index + count);
+    if (job.options!.observer === undefined) return;
+    for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
+  }
+
+  /** The keys of items that may not come twice; made when they are first asked for. */
+  get uniqueKeys(): UniqueKeys {
+    return (this.unique ??= new UniqueKeys(this.setting.clock));
+  }
+
+  /** Lets go of the keys of the items of `job` from index `from` to before `to`. */
+  releaseKeys(job: Job, from: number, to: number): void {
+    for (let index = from; index < to; index++) this.uniqueKeys.release(job.uniqueKeys![index]!);
   }
 
   /**
@@ -108,6 +125,7 @@ export class Settlement {
   /** The item had its last attempt. */
   died(item: TakenItem, { reason, error }: Extract<Verdict, { kind: 'dead' }>): void {
     this.failedAttempts++;
+    if (item.job.uniqueKeys !== undefined) this.releaseKeys(item.job, item.index, item.index + 1);
     this.bury(item.job, item.index, item.payload, reason, error, item.attempt);
   }
 

@@ -14,7 +14,7 @@ import { Settlement } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
 import { PriorityLanes } from './priority-lanes.js';
 import type { TakenBatch, TakenItem, WaitingItems } from './waiting-items.js';
-import { UniqueKeys } from './unique-keys.js';
+import type { UniqueKeys } from './unique-keys.js';
 import { WorkQueue } from './work-queue.js';
 
 /** Told when there is something for the pool to do. Both are called once for many changes. */
@@ -34,14 +34,13 @@ export class Workload {
   /** Set while a worker waits for an item, so that a push pays for nothing but this look. */
   hungry = false;
   running = 0;
-  /** Whether no item is started. A field, as it is read for each item. */
-  isPaused = false;
+  /** Whether it has to be asked for each item if it may start. A field, as it is read for each item. */
+  private isGuarded: boolean;
   readonly admission: Admission;
   private readonly queue: WaitingItems;
   private readonly limiter: RateLimiter | undefined;
   private readonly delayed: DelaySchedule;
   private readonly settlement: Settlement;
-  private unique: UniqueKeys | undefined = undefined;
   private readonly pauseReasons = new Set<PauseReason>();
   private readonly conditions = new Conditions();
   private submitted = 0;
@@ -62,6 +61,7 @@ export class Workload {
     this.limiter =
       options.rateLimit &&
       new RateLimiter(options.rateLimit, itemsAtOnce, clock, () => this.listener.itemsArrived());
+    this.isGuarded = this.limiter !== undefined;
     this.settlement = new Settlement(this.type, options.retry, setting);
     this.admission = new Admission(this, options, clock, (forMs) => this.tellStandstill(forMs));
     this.delayed = new DelaySchedule(
@@ -78,6 +78,11 @@ export class Workload {
 
   attach(listener: WorkloadListener): void {
     this.listener = listener;
+  }
+
+  /** Whether no item is started. */
+  get isPaused(): boolean {
+    return this.pauseReasons.size > 0;
   }
 
   get waiting(): number {
@@ -189,18 +194,19 @@ export class Workload {
   // ── to the workers ────────────────────────────────────────────────────────
 
   take(item: TakenItem): boolean {
-    if (this.isPaused || (this.limiter !== undefined && this.allowedNow(1) === 0)) return false;
-    if (!this.queue.take(item)) return false;
+    if ((this.isGuarded && this.allowedNow(1) === 0) || !this.queue.take(item)) return false;
     this.running++;
     if (this.admission.waitingProducers > 0) this.admission.roomMade();
     return true;
   }
 
-  /** How many items may start now by the rate limit: as many as wait, up to `limit` and what may start at once, or none yet. */
+  /** How many items may start now, of a type that is paused or has a rate limit: up to `limit`, or none yet. */
   private allowedNow(limit: number): number {
     const { limiter, queue } = this;
-    const wanted = Math.min(limit, queue.size, limiter!.burst);
-    return wanted > 0 && limiter!.take(wanted) ? wanted : 0;
+    if (this.isPaused) return 0;
+    if (limiter === undefined) return limit;
+    const wanted = Math.min(limit, queue.size, limiter.burst);
+    return wanted > 0 && limiter.take(wanted) ? wanted : 0;
   }
 
   /** Items that workers had better ask for now, by pauses and the rate limit. */
@@ -218,8 +224,7 @@ export class Workload {
 
   /** @returns how many were taken */
   takeBatch(batch: TakenBatch, limit: number): number {
-    if (this.isPaused) return 0;
-    const count = this.queue.takeBatch(batch, this.limiter === undefined ? limit : this.allowedNow(limit));
+    const count = this.queue.takeBatch(batch, this.isGuarded ? this.allowedNow(limit) : limit);
     this.running += count;
     if (count > 0 && this.admission.waitingProducers > 0) this.admission.roomMade();
     return count;
@@ -230,7 +235,6 @@ export class Workload {
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
   complete(job: Job, index: number, count: number, attempts: number): void {
     this.running -= count;
-    if (job.uniqueKeys !== undefined) this.releaseKeys(job, index, index + count);
     this.settlement.complete(job, index, count, attempts);
     this.left();
   }
@@ -249,7 +253,6 @@ export class Workload {
         this.settlement.retried(item, verdict);
         break;
       case 'dead':
-        if (item.job.uniqueKeys !== undefined) this.releaseKeys(item.job, item.index, item.index + 1);
         this.settlement.died(item, verdict);
         break;
       case 'cancelled':
@@ -283,14 +286,14 @@ export class Workload {
 
   // ── unique keys ───────────────────────────────────────────────────────────
 
-  /** The keys that may not come twice. */
+  /** The keys of items that may not come twice. */
   get uniqueKeys(): UniqueKeys {
-    return (this.unique ??= new UniqueKeys(this.setting.clock));
+    return this.settlement.uniqueKeys;
   }
 
-  /** Lets go of the keys of the items of `job` from index `from` to before `to`; by default, of all that it holds. */
-  releaseKeys(job: Job, from = 0, to = job.uniqueKeys!.length): void {
-    for (let index = from; index < to; index++) this.unique!.release(job.uniqueKeys![index]!);
+  /** Lets go of all keys that `job` still holds. */
+  releaseKeys(job: Job): void {
+    this.settlement.releaseKeys(job, 0, job.uniqueKeys!.length);
   }
 
   // ── dead letters ──────────────────────────────────────────────────────────
@@ -344,7 +347,7 @@ export class Workload {
   pause(reason: PauseReason): void {
     if (this.pauseReasons.has(reason)) return;
     this.pauseReasons.add(reason);
-    this.isPaused = true;
+    this.isGuarded = true;
     this.setting.events.emit('paused', { type: this.type, reason });
     this.crossed();
     this.conditions.look();
@@ -352,7 +355,7 @@ export class Workload {
 
   resume(reason: PauseReason): void {
     if (!this.pauseReasons.delete(reason)) return;
-    this.isPaused = this.pauseReasons.size > 0;
+    this.isGuarded = this.isPaused || this.limiter !== undefined;
     this.setting.events.emit('resumed', { type: this.type, reason });
     this.crossed();
   }
