@@ -5,20 +5,22 @@ import type { ClassifiedSource } from './sources.js';
 /** A text for one item, or a function that makes one of each payload. */
 export type ItemKey = string | ((payload: never) => string);
 
+/** The submit options that are keys. */
+export type KeyOption = 'uniqueKey' | 'orderKey';
+
 /**
  * The keys of the items that are at hand, by their places; those of a stream are made as it is read.
  *
- * @param option the name of the submit option
- * @throws InvalidOptionsError when several items are given one key, or a key is no text; what the function throws
+ * @throws InvalidOptionsError when several items are given one unique key, or a key is no text; what the function throws
  */
-export function keysOf(option: string, key: ItemKey, work: ClassifiedSource<unknown>): string[] {
+export function keysOf(option: KeyOption, key: ItemKey, work: ClassifiedSource<unknown>): string[] {
+  if (work.kind !== 'item' && option === 'uniqueKey') refuseText(option, key);
   switch (work.kind) {
     case 'item':
       return [keyOf(option, key, work.payload, 0)];
     case 'array':
-      return work.payloads.map((payload, place) => keyOf(option, functionOf(option, key), payload, place));
+      return work.payloads.map((payload, place) => keyOf(option, key, payload, place));
     case 'stream':
-      functionOf(option, key);
       return [];
     default:
       return work satisfies never;
@@ -26,7 +28,7 @@ export function keysOf(option: string, key: ItemKey, work: ClassifiedSource<unkn
 }
 
 /** @throws InvalidOptionsError when it is no text; what the function throws */
-export function keyOf(option: string, key: ItemKey, payload: unknown, place: number): string {
+export function keyOf(option: KeyOption, key: ItemKey, payload: unknown, place: number): string {
   const text: unknown = typeof key === 'string' ? key : key(payload as never);
   if (typeof text === 'string' && text !== '') return text;
   return refuse(
@@ -34,9 +36,9 @@ export function keyOf(option: string, key: ItemKey, payload: unknown, place: num
   );
 }
 
-function functionOf(option: string, key: ItemKey): ItemKey {
-  if (typeof key === 'function') return key;
-  return refuse(`${option}: expected a function of the payload for several items, got ${describe(key)}`);
+function refuseText(option: KeyOption, key: ItemKey): void {
+  if (typeof key === 'string')
+    refuse(`${option}: expected a function of the payload for several items, got ${describe(key)}`);
 }
 
 function refuse(problem: string): never {

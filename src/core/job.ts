@@ -75,6 +75,8 @@ export class Job {
   duplicates = 0;
   /** @internal The unique keys that it holds, by the indices of its items; undefined when they have none. */
   uniqueKeys: string[] | undefined = undefined;
+  /** @internal The order keys of its items, by their indices; undefined when they have none. */
+  orderKeys: string[] | undefined = undefined;
   /** Whether `cancel` was called. */
   isCancelled = false;
   /** @internal Whether what the queue and the delayed items still have of it counts no more. */
@@ -83,6 +85,8 @@ export class Job {
   tracked = false;
   /** @internal Before this moment of the clock, in milliseconds, none of its items starts; 0: at any. */
   dueMs = 0;
+  /** @internal Whether its items wait in envelopes from the start: they are for later, or in the order of their keys. */
+  isEnveloped = false;
   /** @internal The lane that its items wait in, if their type has several. */
   lane = NORMAL_LANE;
   /** @internal Set as long as more items may come. */

@@ -1,6 +1,7 @@
 import type { Producer } from './admission.js';
 import { closeIterator } from './close-iterator.js';
 import { toError } from './to-error.js';
+import { keyOf } from './item-keys.js';
 import { isDuplicate } from './without-duplicates.js';
 import { isThenable } from './is-thenable.js';
 import type { Job, JobProducer } from './job.js';
@@ -88,13 +89,21 @@ export class StreamProducer implements Producer, JobProducer {
       // A source that is told to end says so as well.
       if (next.done) return !this.stopped;
       if (this.job.isCancelled) return false;
-      if (this.job.uniqueKeys !== undefined && isDuplicate(this.job, next.value, this.workload.uniqueKeys)) {
-        // Counted, and no more.
-      } else if (this.stopped) this.workload.admit(this.job, next.value);
-      else if (!this.workload.submit(this.job, next.value)) await this.waitForRoom(next.value);
+      if (this.isWanted(next.value)) {
+        if (this.stopped) this.workload.admit(this.job, next.value);
+        else if (!this.workload.submit(this.job, next.value)) await this.waitForRoom(next.value);
+      }
       if (this.slices.spend(1)) await this.slices.pause();
     }
     return false;
+  }
+
+  /** Whether it is no duplicate; its keys are kept then. @throws InvalidOptionsError when one is none; what makes them throws */
+  private isWanted(payload: unknown): boolean {
+    const { job, workload } = this;
+    if (job.uniqueKeys !== undefined && isDuplicate(job, payload, workload.uniqueKeys)) return false;
+    job.orderKeys?.push(keyOf('orderKey', job.options!.orderKey!, payload, job.accepted + job.duplicates));
+    return true;
   }
 
   private async waitForRoom(payload: unknown): Promise<void> {

@@ -64,6 +64,12 @@ export interface SubmitOptions {
   readonly uniqueKey?: ItemKey;
   /** Milliseconds for which a `uniqueKey` is held from the submission on, whatever becomes of its item; more than 0. */
   readonly uniqueForMs?: number;
+  /**
+   * Starts items of its worker type that have the same key one after another, in the order of their submission: the next one when
+   * the one before has ended, retries included. A text for all of its items, or what makes one of each payload. An item that is for
+   * later takes its place in the order when it is due.
+   */
+  readonly orderKey?: ItemKey;
 }
 
 /** The lane that the items of a submission wait in. */
@@ -88,6 +94,7 @@ const rules: Rules<SubmitOptions> = {
   priority: oneOf('a priority', PRIORITIES),
   uniqueKey: textOrFunction,
   uniqueForMs: number(1),
+  orderKey: textOrFunction,
 };
 
 /** @throws InvalidOptionsError that names every wrong option */

@@ -1,6 +1,6 @@
 import { keyOf } from './item-keys.js';
 import type { Job } from './job.js';
-import type { ClassifiedSource } from './sources.js';
+import type { ClassifiedSource, ReadArray } from './sources.js';
 import type { UniqueKeys } from './unique-keys.js';
 
 const NOTHING: ClassifiedSource<never> = Object.freeze({ kind: 'array', payloads: [], failure: undefined });
@@ -21,12 +21,23 @@ export function withoutDuplicates(
     case 'item':
       return hold(job, keys[0]!, unique) ? work : NOTHING;
     case 'array':
-      return { ...work, payloads: work.payloads.filter((_, place) => hold(job, keys[place]!, unique)) };
+      return withoutDuplicatesOfArray(work, keys, job, unique);
     case 'stream':
       return work;
     default:
       return work satisfies never;
   }
+}
+
+function withoutDuplicatesOfArray(
+  work: ReadArray<unknown>,
+  keys: readonly string[],
+  job: Job,
+  unique: UniqueKeys,
+): ReadArray<unknown> {
+  const isFirst = keys.map((key) => hold(job, key, unique));
+  job.orderKeys = job.orderKeys?.filter((_, place) => isFirst[place]);
+  return { ...work, payloads: work.payloads.filter((_, place) => isFirst[place]) };
 }
 
 /** Whether another item has the key of the next item of `job`. @throws InvalidOptionsError when it is none; what makes it throws */

@@ -4,7 +4,7 @@ import type { DeadLetter, DeadLetterQuery, DeadLetterSelection } from './dead-le
 import { ProcessClosedError } from './errors.js';
 import { EventChannel, type EventName, type Listener } from './events.js';
 import { Intake } from './intake.js';
-import { keysOf } from './item-keys.js';
+import { keysOf, type KeyOption } from './item-keys.js';
 import type { JobHome } from './job-home.js';
 import { JobRegistry } from './job-registry.js';
 import type { Job } from './job.js';
@@ -120,13 +120,16 @@ export class WorkerProcess {
     const workload = this.workloads.get(type);
     if (options !== undefined) checkSubmitOptions(options, workload);
     const work = this.readSource(source, options);
-    const keys = this.readKeys(work, options);
+    const uniqueKeys = this.readKeys('uniqueKey', work, options);
+    const orderKeys = this.readKeys('orderKey', work, options);
     const fromHandler = options?.fromHandler === true;
     this.intake.refuseIfFull(workload, work, fromHandler);
     const job = this.jobs.make(workload.home, options);
     if (options !== undefined) {
       job.dueMs = dueMsOf(options, this.clock);
       job.lane = laneOf(options);
+      job.orderKeys = orderKeys;
+      job.isEnveloped = job.dueMs > 0 || orderKeys !== undefined;
     }
     if (work.kind !== 'item' || options?.track === true) this.jobs.track(job);
     if (options?.signal?.aborted === true) {
@@ -134,7 +137,8 @@ export class WorkerProcess {
       job.cancel();
       return job;
     }
-    const taken = keys === undefined ? work : this.holdKeys(work, keys, workload, job);
+    const taken =
+      uniqueKeys === undefined ? work : withoutDuplicates(work, uniqueKeys, job, workload.uniqueKeys);
     const rest = this.intake.submit(workload, job, taken, fromHandler);
     if (options?.signal !== undefined) this.signalCancels.watch(options.signal, job);
     const refusal = rest === undefined ? undefined : await rest.ended;
@@ -195,12 +199,14 @@ export class WorkerProcess {
 
   /** @throws InvalidOptionsError when a key is none; what the function throws that makes them; ProcessClosedError */
   private readKeys(
+    option: KeyOption,
     work: ClassifiedSource<unknown>,
     options: SubmitOptions | undefined,
-  ): readonly string[] | undefined {
-    if (options?.uniqueKey === undefined) return undefined;
+  ): string[] | undefined {
+    const key = options?.[option];
+    if (key === undefined) return undefined;
     try {
-      const keys = keysOf('uniqueKey', options.uniqueKey, work);
+      const keys = keysOf(option, key, work);
       // It was asked of the user's function, which may have ended the process.
       this.refuseWhenNotTaken(options);
       return keys;
@@ -208,15 +214,6 @@ export class WorkerProcess {
       this.intake.forgo(work);
       throw error;
     }
-  }
-
-  private holdKeys(
-    work: ClassifiedSource<unknown>,
-    keys: readonly string[],
-    { uniqueKeys }: Workload,
-    job: Job,
-  ): ClassifiedSource<unknown> {
-    return withoutDuplicates(work, keys, job, uniqueKeys);
   }
 
   private refuseWhenNotTaken(options: SubmitOptions | undefined): void {

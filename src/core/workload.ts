@@ -5,12 +5,13 @@ import { Conditions } from './conditions.js';
 import type { DeadItem, DeadLetterStore } from './dead-letters.js';
 import { DeadLettersFullError } from './errors.js';
 import type { PauseReason, UnfinishedItem } from './events.js';
+import { KeyOrder } from './key-order.js';
 import type { JobHome } from './job-home.js';
 import { NOBODY, type Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
 import { Envelope } from './envelope.js';
 import { RateLimiter } from './rate-limiter.js';
-import { Settlement } from './settlement.js';
+import { Settlement, type Verdict } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
 import { PriorityLanes } from './priority-lanes.js';
 import type { TakenBatch, TakenItem, WaitingItems } from './waiting-items.js';
@@ -39,6 +40,8 @@ export class Workload {
   readonly admission: Admission;
   private readonly queue: WaitingItems;
   private readonly limiter: RateLimiter | undefined;
+  /** Made with the first item that has an order key. */
+  private order: KeyOrder | undefined = undefined;
   private readonly delayed: DelaySchedule;
   private readonly settlement: Settlement;
   private readonly pauseReasons = new Set<PauseReason>();
@@ -66,7 +69,10 @@ export class Workload {
     this.admission = new Admission(this, options, clock, (forMs) => this.tellStandstill(forMs));
     this.delayed = new DelaySchedule(
       clock,
-      (envelope) => this.queue.pushEnvelope(envelope),
+      (envelope) => {
+        if (envelope.attempts > 0) this.queue.pushEnvelope(envelope);
+        else this.queueUp(envelope);
+      },
       () => this.arrived(),
     );
   }
@@ -91,7 +97,12 @@ export class Workload {
 
   /** Items that the bound counts: those that wait and those that are delayed. */
   get held(): number {
-    return this.queue.size + this.delayed.size;
+    return this.queue.size + this.delayed.size + this.blocked;
+  }
+
+  /** Items that wait for the one before them of the same order key. */
+  private get blocked(): number {
+    return this.order === undefined ? 0 : this.order.size;
   }
 
   /** Items that want a worker: those that wait and those that run. */
@@ -123,7 +134,7 @@ export class Workload {
       dead,
       cancelled,
       handedBack,
-      waiting: this.queue.size,
+      waiting: this.queue.size + this.blocked,
       delayed: this.delayed.size,
       running: this.running,
       failedAttempts,
@@ -141,7 +152,7 @@ export class Workload {
 
   /** Takes an item in without asking for room; for a producer whose turn it is. */
   admit(job: Job, payload: unknown): void {
-    if (job.dueMs > 0 && this.delay(job, [payload], 0, 1)) return;
+    if (job.isEnveloped && this.admitInEnvelopes(job, [payload], 0, 1)) return;
     this.queue.push(job, job.accept(1), payload);
     this.submitted++;
     this.arrived();
@@ -150,21 +161,45 @@ export class Workload {
   /** Takes `payloads[from .. to)` in without asking for room; for a producer whose turn it is. */
   admitMany(job: Job, payloads: readonly unknown[], from: number, to: number): void {
     const count = to - from;
-    if (count === 0 || (job.dueMs > 0 && this.delay(job, payloads, from, to))) return;
+    if (count === 0 || (job.isEnveloped && this.admitInEnvelopes(job, payloads, from, to))) return;
     this.queue.pushMany(job, job.accept(count), payloads, from, to);
     this.submitted += count;
     this.arrived();
   }
 
-  /** Takes `payloads[from .. to)` in, to wait until the job is due. @returns false, and takes nothing, when it is due already */
-  private delay(job: Job, payloads: readonly unknown[], from: number, to: number): boolean {
-    if (job.dueMs <= this.setting.clock.now()) return false;
+  /** Takes `payloads[from .. to)` in, for later or in their order. @returns false, and takes nothing, when they are neither (any more) */
+  private admitInEnvelopes(job: Job, payloads: readonly unknown[], from: number, to: number): boolean {
+    const isForLater = job.dueMs > this.setting.clock.now();
+    if (!isForLater && job.orderKeys === undefined) return false;
     for (let position = from; position < to; position++) {
-      this.delayed.add(new Envelope(payloads[position], job, job.accept(1), 0), job.dueMs);
+      const envelope = new Envelope(payloads[position], job, job.accept(1), 0);
+      if (isForLater) this.delayed.add(envelope, job.dueMs);
+      else this.queueUp(envelope);
     }
     this.submitted += to - from;
-    if (this.handsBackAll) this.handBackHeld();
+    this.arrived();
     return true;
+  }
+
+  /** Puts an item that has not been attempted into the queue, in the order of its key if it has one. */
+  private queueUp(envelope: Envelope): void {
+    if (envelope.job.orderKeys === undefined || this.orderOfKeys().enter(envelope))
+      this.queue.pushEnvelope(envelope);
+  }
+
+  private orderOfKeys(): KeyOrder {
+    this.order ??= new KeyOrder();
+    this.isGuarded = true;
+    return this.order;
+  }
+
+  /** Lets the items go that come after some that have ended. */
+  private passOn(job: Job, index: number, count: number): void {
+    for (let ended = index; ended < index + count; ended++) {
+      const next = this.order!.leave(job, ended);
+      if (next !== undefined) this.queue.pushEnvelope(next);
+    }
+    this.arrived();
   }
 
   private tellStandstill(forMs: number): void {
@@ -195,9 +230,14 @@ export class Workload {
 
   take(item: TakenItem): boolean {
     if ((this.isGuarded && this.allowedNow(1) === 0) || !this.queue.take(item)) return false;
+    if (this.isGuarded) this.started(item.job, item.index);
     this.running++;
     if (this.admission.waitingProducers > 0) this.admission.roomMade();
     return true;
+  }
+
+  private started(job: Job, index: number): void {
+    if (job.orderKeys !== undefined) this.order!.started(job, index);
   }
 
   /** How many items may start now, of a type that is paused or has a rate limit: up to `limit`, or none yet. */
@@ -225,6 +265,9 @@ export class Workload {
   /** @returns how many were taken */
   takeBatch(batch: TakenBatch, limit: number): number {
     const count = this.queue.takeBatch(batch, this.isGuarded ? this.allowedNow(limit) : limit);
+    if (this.isGuarded) {
+      for (let place = 0; place < count; place++) this.started(batch.jobs[place]!, batch.indices[place]!);
+    }
     this.running += count;
     if (count > 0 && this.admission.waitingProducers > 0) this.admission.roomMade();
     return count;
@@ -235,6 +278,7 @@ export class Workload {
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
   complete(job: Job, index: number, count: number, attempts: number): void {
     this.running -= count;
+    if (job.orderKeys !== undefined) this.passOn(job, index, count);
     this.settlement.complete(job, index, count, attempts);
     this.left();
   }
@@ -243,6 +287,7 @@ export class Workload {
   fail(item: TakenItem, error: Error): void {
     const verdict = this.settlement.judge(item, error);
     this.running--;
+    if (item.job.orderKeys !== undefined) this.keepOrder(item, verdict);
     switch (verdict.kind) {
       case 'retry':
         // Before anybody is told, who may cancel it.
@@ -270,6 +315,11 @@ export class Workload {
     }
     this.pauseWhenFullOfDead();
     this.left();
+  }
+
+  private keepOrder({ job, index }: TakenItem, { kind }: Verdict): void {
+    if (kind === 'retry' || kind === 'put-back') this.order!.stays(job, index);
+    else this.passOn(job, index, 1);
   }
 
   private left(): void {
@@ -308,7 +358,7 @@ export class Workload {
     if (items.length === 0) return 0;
     this.undrop(items);
     for (const { job, letter } of items) {
-      this.queue.pushEnvelope(new Envelope(letter.payload, job, letter.index, 0));
+      this.queueUp(new Envelope(letter.payload, job, letter.index, 0));
     }
     this.resumeWhenRoomForDead();
     this.arrived();
@@ -355,7 +405,7 @@ export class Workload {
 
   resume(reason: PauseReason): void {
     if (!this.pauseReasons.delete(reason)) return;
-    this.isGuarded = this.isPaused || this.limiter !== undefined;
+    this.isGuarded = this.isPaused || this.limiter !== undefined || this.order !== undefined;
     this.setting.events.emit('resumed', { type: this.type, reason });
     this.crossed();
   }
@@ -363,10 +413,19 @@ export class Workload {
   /** Drops the items of a cancelled job that no worker holds. */
   dropJob(job: Job): void {
     job.isDropped = true;
-    const dropped = this.queue.drop(job) + this.delayed.drop(job);
+    const dropped = this.queue.drop(job) + this.delayed.drop(job) + this.dropFromOrder(job);
     if (dropped > 0) this.settlement.cancel(job, dropped);
     if (this.admission.waitingProducers > 0) this.admission.letIn();
     this.left();
+  }
+
+  /** @returns how many waited for the one before them */
+  private dropFromOrder(job: Job): number {
+    if (job.orderKeys === undefined || this.order === undefined) return 0;
+    const { count, next } = this.order.drop(job);
+    for (const envelope of next) this.queue.pushEnvelope(envelope);
+    if (next.length > 0) this.arrived();
+    return count;
   }
 
   /** The process ends: turns producers away that wait for room. An item whose handler submits in vain goes to `receive`. */
@@ -391,7 +450,11 @@ export class Workload {
     this.handsBackAll = true;
     this.delayed.releaseAll();
     const item: TakenItem = { payload: undefined, job: NOBODY, index: 0, attempt: 0 };
-    while (this.queue.take(item)) this.settlement.handBack(item);
+    while (this.queue.take(item)) {
+      const next = item.job.orderKeys === undefined ? undefined : this.order!.leave(item.job, item.index);
+      if (next !== undefined) this.queue.pushEnvelope(next);
+      this.settlement.handBack(item);
+    }
     this.left();
   }
 

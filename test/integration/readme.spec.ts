@@ -438,7 +438,10 @@ describe('the option tables', () => {
       ['none', undefined],
     ]);
     for (const [name, said] of listed) {
-      expect([name, inWords.has(said) ? inWords.get(said) : numberOf(said)]).toEqual([name, defaults.get(name)]);
+      expect([name, inWords.has(said) ? inWords.get(said) : numberOf(said)]).toEqual([
+        name,
+        defaults.get(name),
+      ]);
     }
     expect(retry.retryable(new Error('any'))).toBe(true);
   });
