@@ -1,22 +1,17 @@
 import { Admission } from './admission.js';
-import { DelaySchedule } from './delay-schedule.js';
+import { Backlog } from './backlog.js';
 import type { WorkCounts } from './counts.js';
 import { Conditions } from './conditions.js';
-import type { DeadItem, DeadLetterStore } from './dead-letters.js';
+import type { DeadLetterStore } from './dead-letters.js';
 import { DeadLettersFullError } from './errors.js';
 import type { PauseReason, UnfinishedItem } from './events.js';
-import { KeyOrder } from './key-order.js';
 import type { JobHome } from './job-home.js';
-import { NOBODY, type Job } from './job.js';
+import type { Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
-import { Envelope } from './envelope.js';
-import { RateLimiter } from './rate-limiter.js';
-import { Settlement, type Verdict } from './settlement.js';
+import { Settlement } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
-import { PriorityLanes } from './priority-lanes.js';
-import type { TakenBatch, TakenItem, WaitingItems } from './waiting-items.js';
+import type { TakenBatch, TakenItem } from './waiting-items.js';
 import type { UniqueKeys } from './unique-keys.js';
-import { WorkQueue } from './work-queue.js';
 
 /** Told when there is something for the pool to do. Both are called once for many changes. */
 export interface WorkloadListener {
@@ -35,14 +30,8 @@ export class Workload {
   /** Set while a worker waits for an item, so that a push pays for nothing but this look. */
   hungry = false;
   running = 0;
-  /** Whether it has to be asked for each item if it may start. A field, as it is read for each item. */
-  private isGuarded: boolean;
   readonly admission: Admission;
-  private readonly queue: WaitingItems;
-  private readonly limiter: RateLimiter | undefined;
-  /** Made with the first item that has an order key. */
-  private order: KeyOrder | undefined = undefined;
-  private readonly delayed: DelaySchedule;
+  private readonly backlog: Backlog;
   private readonly settlement: Settlement;
   private readonly pauseReasons = new Set<PauseReason>();
   private readonly conditions = new Conditions();
@@ -58,23 +47,13 @@ export class Workload {
     readonly offered: Job,
     private readonly setting: WorkloadSetting,
   ) {
-    const { clock, itemsAtOnce } = setting;
     this.type = offered.type;
-    this.queue = options.priorities ? new PriorityLanes() : new WorkQueue();
-    this.limiter =
-      options.rateLimit &&
-      new RateLimiter(options.rateLimit, itemsAtOnce, clock, () => this.listener.itemsArrived());
-    this.isGuarded = this.limiter !== undefined;
     this.settlement = new Settlement(this.type, options.retry, setting);
-    this.admission = new Admission(this, options, clock, (forMs) => this.tellStandstill(forMs));
-    this.delayed = new DelaySchedule(
-      clock,
-      (envelope) => {
-        if (envelope.attempts > 0) this.queue.pushEnvelope(envelope);
-        else this.queueUp(envelope);
-      },
-      () => this.arrived(),
-    );
+    this.admission = new Admission(this, options, setting.clock, (forMs) => this.tellStandstill(forMs));
+    this.backlog = new Backlog(options, setting, {
+      arrived: () => this.arrived(),
+      refilled: () => this.listener.itemsArrived(),
+    });
   }
 
   /** What its jobs have in common. */
@@ -91,23 +70,19 @@ export class Workload {
     return this.pauseReasons.size > 0;
   }
 
+  /** Items that wait for a worker alone. */
   get waiting(): number {
-    return this.queue.size;
+    return this.backlog.waiting;
   }
 
   /** Items that the bound counts: those that wait and those that are delayed. */
   get held(): number {
-    return this.queue.size + this.delayed.size + this.blocked;
-  }
-
-  /** Items that wait for the one before them of the same order key. */
-  private get blocked(): number {
-    return this.order === undefined ? 0 : this.order.size;
+    return this.backlog.size;
   }
 
   /** Items that want a worker: those that wait and those that run. */
   get depth(): number {
-    return this.queue.size + this.running;
+    return this.backlog.waiting + this.running;
   }
 
   /** Items that have ended, ever. */
@@ -134,8 +109,8 @@ export class Workload {
       dead,
       cancelled,
       handedBack,
-      waiting: this.queue.size + this.blocked,
-      delayed: this.delayed.size,
+      waiting: this.backlog.waiting + this.backlog.blocked,
+      delayed: this.backlog.delayedItems,
       running: this.running,
       failedAttempts,
     };
@@ -152,53 +127,16 @@ export class Workload {
 
   /** Takes an item in without asking for room; for a producer whose turn it is. */
   admit(job: Job, payload: unknown): void {
-    if (job.isEnveloped && this.admitInEnvelopes(job, [payload], 0, 1)) return;
-    this.queue.push(job, job.accept(1), payload);
+    this.backlog.add(job, payload);
     this.submitted++;
     this.arrived();
   }
 
   /** Takes `payloads[from .. to)` in without asking for room; for a producer whose turn it is. */
   admitMany(job: Job, payloads: readonly unknown[], from: number, to: number): void {
-    const count = to - from;
-    if (count === 0 || (job.isEnveloped && this.admitInEnvelopes(job, payloads, from, to))) return;
-    this.queue.pushMany(job, job.accept(count), payloads, from, to);
-    this.submitted += count;
-    this.arrived();
-  }
-
-  /** Takes `payloads[from .. to)` in, for later or in their order. @returns false, and takes nothing, when they are neither (any more) */
-  private admitInEnvelopes(job: Job, payloads: readonly unknown[], from: number, to: number): boolean {
-    const isForLater = job.dueMs > this.setting.clock.now();
-    if (!isForLater && job.orderKeys === undefined) return false;
-    for (let position = from; position < to; position++) {
-      const envelope = new Envelope(payloads[position], job, job.accept(1), 0);
-      if (isForLater) this.delayed.add(envelope, job.dueMs);
-      else this.queueUp(envelope);
-    }
+    if (to === from) return;
+    this.backlog.addMany(job, payloads, from, to);
     this.submitted += to - from;
-    this.arrived();
-    return true;
-  }
-
-  /** Puts an item that has not been attempted into the queue, in the order of its key if it has one. */
-  private queueUp(envelope: Envelope): void {
-    if (envelope.job.orderKeys === undefined || this.orderOfKeys().enter(envelope))
-      this.queue.pushEnvelope(envelope);
-  }
-
-  private orderOfKeys(): KeyOrder {
-    this.order ??= new KeyOrder();
-    this.isGuarded = true;
-    return this.order;
-  }
-
-  /** Lets the items go that come after some that have ended. */
-  private passOn(job: Job, index: number, count: number): void {
-    for (let ended = index; ended < index + count; ended++) {
-      const next = this.order!.leave(job, ended);
-      if (next !== undefined) this.queue.pushEnvelope(next);
-    }
     this.arrived();
   }
 
@@ -229,45 +167,26 @@ export class Workload {
   // ── to the workers ────────────────────────────────────────────────────────
 
   take(item: TakenItem): boolean {
-    if ((this.isGuarded && this.allowedNow(1) === 0) || !this.queue.take(item)) return false;
-    if (this.isGuarded) this.started(item.job, item.index);
+    if (!this.backlog.take(item)) return false;
     this.running++;
     if (this.admission.waitingProducers > 0) this.admission.roomMade();
     return true;
   }
 
-  private started(job: Job, index: number): void {
-    if (job.orderKeys !== undefined) this.order!.started(job, index);
-  }
-
-  /** How many items may start now, of a type that is paused or has a rate limit: up to `limit`, or none yet. */
-  private allowedNow(limit: number): number {
-    const { limiter, queue } = this;
-    if (this.isPaused) return 0;
-    if (limiter === undefined) return limit;
-    const wanted = Math.min(limit, queue.size, limiter.burst);
-    return wanted > 0 && limiter.take(wanted) ? wanted : 0;
-  }
-
   /** Items that workers had better ask for now, by pauses and the rate limit. */
   get startable(): number {
-    if (this.isPaused || this.limiter?.isExhausted === true) return 0;
-    // At least one asks, and waits then: nobody is called who has not asked.
-    return this.limiter === undefined ? Infinity : Math.max(1, this.limiter.available);
+    return this.backlog.startable;
   }
 
   /** Workers that can have something to do now, by the rate limit. */
   get usefulWorkers(): number {
-    if (this.limiter === undefined) return Infinity;
+    if (this.options.rateLimit === undefined) return Infinity;
     return Math.max(1, Math.ceil((this.running + this.startable) / this.setting.itemsAtOnce));
   }
 
   /** @returns how many were taken */
   takeBatch(batch: TakenBatch, limit: number): number {
-    const count = this.queue.takeBatch(batch, this.isGuarded ? this.allowedNow(limit) : limit);
-    if (this.isGuarded) {
-      for (let place = 0; place < count; place++) this.started(batch.jobs[place]!, batch.indices[place]!);
-    }
+    const count = this.backlog.takeBatch(batch, limit);
     this.running += count;
     if (count > 0 && this.admission.waitingProducers > 0) this.admission.roomMade();
     return count;
@@ -278,7 +197,7 @@ export class Workload {
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
   complete(job: Job, index: number, count: number, attempts: number): void {
     this.running -= count;
-    if (job.orderKeys !== undefined) this.passOn(job, index, count);
+    this.passOn(job, index, count);
     this.settlement.complete(job, index, count, attempts);
     this.left();
   }
@@ -287,28 +206,27 @@ export class Workload {
   fail(item: TakenItem, error: Error): void {
     const verdict = this.settlement.judge(item, error);
     this.running--;
-    if (item.job.orderKeys !== undefined) this.keepOrder(item, verdict);
     switch (verdict.kind) {
       case 'retry':
         // Before anybody is told, who may cancel it.
-        this.delayed.add(
-          new Envelope(item.payload, item.job, item.index, item.attempt),
-          this.setting.clock.now() + verdict.delayMs,
-        );
+        this.backlog.retry(item, verdict.delayMs);
         this.settlement.retried(item, verdict);
         break;
       case 'dead':
+        this.passOn(item.job, item.index, 1);
         this.settlement.died(item, verdict);
         break;
       case 'cancelled':
+        this.passOn(item.job, item.index, 1);
         this.settlement.cancel(item.job, 1);
         break;
       case 'handed-back':
+        this.passOn(item.job, item.index, 1);
         this.settlement.handBack(item);
         break;
       case 'put-back':
         // For nobody to take: it waits for the process's end.
-        this.queue.pushEnvelope(new Envelope(item.payload, item.job, item.index, item.attempt - 1));
+        this.backlog.putBack(item);
         break;
       default:
         verdict satisfies never;
@@ -317,9 +235,11 @@ export class Workload {
     this.left();
   }
 
-  private keepOrder({ job, index }: TakenItem, { kind }: Verdict): void {
-    if (kind === 'retry' || kind === 'put-back') this.order!.stays(job, index);
-    else this.passOn(job, index, 1);
+  /** Lets the items go that come after these, which have ended. */
+  private passOn(job: Job, index: number, count: number): void {
+    if (job.orderKeys === undefined) return;
+    this.backlog.passOn(job, index, count);
+    this.arrived();
   }
 
   private left(): void {
@@ -329,9 +249,9 @@ export class Workload {
 
   /** Brings what awaits a retry, of `jobs` or of all jobs, back to the queue now. @returns how many items */
   retryNow(jobs?: Iterable<Job>): number {
-    if (jobs === undefined) return this.delayed.releaseRetries();
+    if (jobs === undefined) return this.backlog.releaseRetries(undefined);
     const waiting = new Set([...jobs].filter((job) => job.delayed > 0));
-    return waiting.size === 0 ? 0 : this.delayed.releaseRetries(waiting);
+    return waiting.size === 0 ? 0 : this.backlog.releaseRetries(waiting);
   }
 
   // ── unique keys ───────────────────────────────────────────────────────────
@@ -356,21 +276,10 @@ export class Workload {
   redrive(ids: readonly string[]): number {
     const items = ids.flatMap((id) => this.settlement.exhume(id) ?? []);
     if (items.length === 0) return 0;
-    this.undrop(items);
-    for (const { job, letter } of items) {
-      this.queueUp(new Envelope(letter.payload, job, letter.index, 0));
-    }
+    this.backlog.redrive(items);
     this.resumeWhenRoomForDead();
     this.arrived();
     return items.length;
-  }
-
-  /** Items of cancelled jobs run again: what was dropped of the jobs must not come back with them. */
-  private undrop(items: readonly DeadItem[]): void {
-    if (!items.some(({ job }) => job.isDropped)) return;
-    this.queue.takeOutDropped();
-    this.delayed.takeOutDropped();
-    for (const { job } of items) job.isDropped = false;
   }
 
   /** Forgets dead letters for good. @returns how many there were */
@@ -397,7 +306,7 @@ export class Workload {
   pause(reason: PauseReason): void {
     if (this.pauseReasons.has(reason)) return;
     this.pauseReasons.add(reason);
-    this.isGuarded = true;
+    this.backlog.setPaused(true);
     this.setting.events.emit('paused', { type: this.type, reason });
     this.crossed();
     this.conditions.look();
@@ -405,7 +314,7 @@ export class Workload {
 
   resume(reason: PauseReason): void {
     if (!this.pauseReasons.delete(reason)) return;
-    this.isGuarded = this.isPaused || this.limiter !== undefined || this.order !== undefined;
+    this.backlog.setPaused(this.isPaused);
     this.setting.events.emit('resumed', { type: this.type, reason });
     this.crossed();
   }
@@ -413,19 +322,12 @@ export class Workload {
   /** Drops the items of a cancelled job that no worker holds. */
   dropJob(job: Job): void {
     job.isDropped = true;
-    const dropped = this.queue.drop(job) + this.delayed.drop(job) + this.dropFromOrder(job);
+    const dropped = this.backlog.drop(job);
     if (dropped > 0) this.settlement.cancel(job, dropped);
     if (this.admission.waitingProducers > 0) this.admission.letIn();
+    // What came after its items by their keys may start now.
+    if (job.orderKeys !== undefined) this.arrived();
     this.left();
-  }
-
-  /** @returns how many waited for the one before them */
-  private dropFromOrder(job: Job): number {
-    if (job.orderKeys === undefined || this.order === undefined) return 0;
-    const { count, next } = this.order.drop(job);
-    for (const envelope of next) this.queue.pushEnvelope(envelope);
-    if (next.length > 0) this.arrived();
-    return count;
   }
 
   /** The process ends: turns producers away that wait for room. An item whose handler submits in vain goes to `receive`. */
@@ -436,7 +338,7 @@ export class Workload {
 
   /** No worker will take an item any more: one whose attempt fails from now on waits again, as if it had not been tried. */
   poolEnds(): void {
-    this.limiter?.stop();
+    this.backlog.stop();
     this.settlement.poolEnds();
   }
 
@@ -448,13 +350,7 @@ export class Workload {
   /** Hands back all that waits or is delayed, and at once whatever still comes. */
   handBackHeld(): void {
     this.handsBackAll = true;
-    this.delayed.releaseAll();
-    const item: TakenItem = { payload: undefined, job: NOBODY, index: 0, attempt: 0 };
-    while (this.queue.take(item)) {
-      const next = item.job.orderKeys === undefined ? undefined : this.order!.leave(item.job, item.index);
-      if (next !== undefined) this.queue.pushEnvelope(next);
-      this.settlement.handBack(item);
-    }
+    this.backlog.empty((item) => this.settlement.handBack(item));
     this.left();
   }
 
@@ -469,7 +365,7 @@ export class Workload {
   hasNothingDueBy(deadlineMs: number): boolean {
     if (this.running > 0) return false;
     if (this.isPaused) return true;
-    return this.queue.size === 0 && (this.delayed.nextDueMs ?? Infinity) > deadlineMs;
+    return this.backlog.waiting === 0 && this.backlog.nextDueMs > deadlineMs;
   }
 
   /** Resolves when `hasNothingDueBy`. */

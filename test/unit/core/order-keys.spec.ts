@@ -44,6 +44,14 @@ function startWith(options: Parameters<typeof start>[0] = {}) {
   return { process, started, hold };
 }
 
+/** Where the chains of the keys are kept. */
+function backlogOf(process: object): { readonly order?: { readonly chains: ReadonlyMap<string, unknown> } } {
+  const { workloads } = process as unknown as { workloads: { get(type: string): { backlog: object } } };
+  const { backlog } = workloads.get('type');
+  expect(backlog).toHaveProperty('order');
+  return backlog;
+}
+
 describe('an order key', () => {
   it('lets one item of it run at a time, in order, and those of other keys beside it', async () => {
     const { process, started, hold } = startWith();
@@ -312,11 +320,7 @@ describe('an order key', () => {
         expect(overlaps).toBe(0);
         expect(process.counts()).toMatchObject({ waiting: 0, delayed: 0, running: 0 });
         expect(jobs.every((job) => job.isEnded)).toBe(true);
-        const { order } = (
-          process as unknown as {
-            workloads: { get(type: string): { order?: { chains: Map<string, unknown> } } };
-          }
-        ).workloads.get('type');
+        const { order } = backlogOf(process);
         expect(order?.chains.size ?? 0).toBe(0);
         await process.end();
       }),
