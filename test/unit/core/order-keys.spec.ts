@@ -1,4 +1,3 @@
-/* oxlint-disable jest/no-conditional-expect -- what is wrong is told where it happens */
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { UnfinishedItem } from '../../../src/core/events.js';
