@@ -24,7 +24,7 @@ function recordingLog(): { log: WorkerLog; lines: Line[] } {
 /** The line for an event; `event` may lack what the line does not tell. */
 function lineFor<Name extends EventName>(name: Name, event: Partial<WorkerProcessEvents[Name]>): Line {
   const events = new EventChannel();
-  events.add(['cursorRunEnded', 'triggerSkipped', 'uploadEnded']);
+  events.add(['cursorRunEnded', 'triggerSkipped', 'uploadEnded', 'outcomesNotWritten']);
   const { log, lines } = recordingLog();
   logEvents(events, log);
   events.emit(name, event as WorkerProcessEvents[Name]);
@@ -138,6 +138,26 @@ describe('what a shutdown leaves', () => {
         'Left at shutdown, and lost as no onDeadLetters of WorkerModule took them: 1 dead letter (mail: mail:0)',
       fields: { count: 1, types: ['mail'], itemIds: ['mail:0'] },
     });
+  });
+});
+
+describe('outcomes of redriven rows that could not be written', () => {
+  test.each([
+    [[7], 'Upload u1: what became of 1 redriven row could not be written: no such mailbox'],
+    [[7, 9], 'Upload u1: what became of 2 redriven rows could not be written: no such mailbox'],
+    [[], 'Upload u1: its status could not be written: no such mailbox'],
+  ])('are named by their rows: %j', (rows, message) => {
+    expect(lineFor('outcomesNotWritten', { uploadId: 'u1', rows, error })).toEqual({
+      level: 'error',
+      message,
+      fields: { uploadId: 'u1', count: rows.length, rows, err: error },
+    });
+  });
+
+  test('have no more than 1,000 numbers in a line', () => {
+    const rows = Array.from({ length: 1_001 }, (_, index) => index + 1);
+    const { fields } = lineFor('outcomesNotWritten', { uploadId: 'u1', rows, error });
+    expect(fields).toMatchObject({ count: 1_001, rows: rows.slice(0, 1_000) });
   });
 });
 

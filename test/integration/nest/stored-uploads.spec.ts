@@ -1,6 +1,6 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { JobProcess, type UploadStatus } from '../../../src/index.js';
+import { JobProcess, type RowOutcome, type UploadStatus } from '../../../src/index.js';
 import { TypeOrmUploadStore, WorkerUpload, WorkerUploadRow } from '../../../src/typeorm.js';
 import { until } from '../../support/until.js';
 import { gate } from './applications.js';
@@ -13,6 +13,7 @@ import {
   store,
   upload,
   waitingForLocks,
+  whileHeld,
 } from './uploads-database.js';
 
 const LIMIT_MS = 10_000;
@@ -47,6 +48,9 @@ function slowRows() {
   return { rows, asked, begun: begun.opened, letGo: () => rest.open() };
 }
 
+const done = (number: number): RowOutcome => ({ number, attempts: 1, state: 'done' });
+const failed = (number: number): RowOutcome => ({ number, attempts: 1, state: 'failed', error: 'no' });
+
 const ids = async (...query: Parameters<typeof store.list>) =>
   (await store.list(...query)).map(({ id }) => id);
 
@@ -55,8 +59,8 @@ describe('a list of uploads', () => {
     const old = await stored('receiving', 30);
     const older = await stored('receiving', 31);
     const recent = await stored('receiving');
-    const done = await stored('completed', 29);
-    expect(await ids()).toEqual([older, old, done, recent]);
+    const ended = await stored('completed', 29);
+    expect(await ids()).toEqual([older, old, ended, recent]);
     expect(await ids({ status: 'receiving' })).toEqual([older, old, recent]);
     expect(await ids({ status: 'receiving', olderThanMs: 24 * HOUR_MS })).toEqual([older, old]);
     expect(await ids({ olderThanMs: 30.5 * HOUR_MS, limit: 5 })).toEqual([older]);
@@ -191,19 +195,64 @@ describe('an upload is discarded', () => {
       ({ length }) => length > 0,
       LIMIT_MS,
     )) as [WorkerUpload];
-    const holder = dataSource.createQueryRunner();
-    await holder.startTransaction();
-    await holder.manager.insert(WorkerUploadRow, { uploadId: id, number: 1, payload: 'in the way' });
-    first.open();
-    expect(await waitingForLocks(1)).toBe(1);
-    const discarding = store.discard(id);
-    expect(await waitingForLocks(2)).toBe(2);
-    await holder.rollbackTransaction();
-    await holder.release();
-    expect(await discarding).toBe(true);
+    const inTheWay = { uploadId: id, number: 1, payload: 'in the way' };
+    await whileHeld(
+      ({ manager }) => manager.insert(WorkerUploadRow, inTheWay),
+      async (holder) => {
+        first.open();
+        expect(await waitingForLocks(1)).toBe(1);
+        const discarding = store.discard(id);
+        expect(await waitingForLocks(2)).toBe(2);
+        await holder.rollbackTransaction();
+        expect(await discarding).toBe(true);
+      },
+    );
     expect(await rowsOf(id)).toEqual([]);
     rest.open();
     await expect(receiving).rejects.toMatchObject({ code: 'UPLOAD_DISCARDED' });
+  });
+
+  test.each(['before', 'after'])('while outcomes of its rows come, %s they do', async (order) => {
+    const { id } = await upload(['a', 'b']);
+    await store.recordOutcomes(id, [failed(1), failed(2)]);
+    await store.finish(id);
+    const calls = [() => store.recordOutcomes(id, [done(1), done(2)]), () => store.discard(id)];
+    if (order === 'before') calls.reverse();
+    await whileHeld(
+      (holder) => holder.query('SELECT FROM worker_upload_rows WHERE number = 2 FOR UPDATE'),
+      async (holder) => {
+        const called = [calls[0]!()];
+        expect(await waitingForLocks(1)).toBe(1);
+        called.push(calls[1]!());
+        expect(await waitingForLocks(2)).toBe(2);
+        await holder.rollbackTransaction();
+        await Promise.all(called);
+      },
+    );
+    expect(await store.list()).toEqual([]);
+    expect(await dataSource.getRepository(WorkerUploadRow).count()).toBe(0);
+  });
+
+  test('while outcomes of its rows come, many a time, and they lock nothing crosswise', async () => {
+    const numbers = Array.from({ length: 300 }, (_, index) => index + 1);
+    for (let round = 0; round < 30; round++) {
+      const { id } = await upload(numbers);
+      await store.recordOutcomes(
+        id,
+        numbers.map((number) => failed(number)),
+      );
+      await store.finish(id);
+      const redriven = [numbers.slice(0, 100), numbers.slice(50, 250), numbers.toReversed(), numbers];
+      const recording = redriven.map((rows) =>
+        store.recordOutcomes(
+          id,
+          rows.map((number) => done(number)),
+        ),
+      );
+      await Promise.all([...recording, store.discard(id)]);
+    }
+    expect(await store.list()).toEqual([]);
+    expect(await dataSource.getRepository(WorkerUploadRow).count()).toBe(0);
   });
 
   test('just before its run begins: the run fails, and says why', async () => {

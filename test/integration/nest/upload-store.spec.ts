@@ -1,5 +1,6 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
 import { JobProcess, type RowOutcome, type Upload } from '../../../src/index.js';
 import {
   getWorkerEntities,
@@ -7,6 +8,7 @@ import {
   WorkerUpload,
   WorkerUploadRow,
 } from '../../../src/typeorm.js';
+import { gate } from './applications.js';
 import { rowWork } from './row-work.js';
 import {
   application,
@@ -16,6 +18,7 @@ import {
   store,
   upload,
   waitingForLocks,
+  whileHeld,
 } from './uploads-database.js';
 
 /** Rows up to `last`, and then the error if there is one. */
@@ -34,6 +37,30 @@ const failed = (number: number, error: string, attempts = 1): RowOutcome => ({
   state: 'failed',
   error,
 });
+
+/** Statements that are carried out, but whose answers never come, as the connection broke. */
+function loseAnswers(areLost: (call: string) => boolean) {
+  const query = Reflect.get(Client.prototype, 'query') as (...args: unknown[]) => Promise<unknown>;
+  const lose = async (client: Client, args: unknown[]) => {
+    const answer = await query.apply(client, args);
+    if (areLost(JSON.stringify(args))) throw new Error('Connection terminated unexpectedly');
+    return answer;
+  };
+  return jest.spyOn(Client.prototype, 'query').mockImplementation(function (
+    this: Client,
+    ...args: unknown[]
+  ): unknown {
+    return lose(this, args);
+  });
+}
+
+/** How many rows of uploads Postgres plans with; -1: it has not counted them. */
+const countedRows = async () => {
+  const [{ reltuples }] = await dataSource.query<[{ reltuples: number }]>(
+    "SELECT reltuples FROM pg_class WHERE oid = 'worker_upload_rows'::regclass",
+  );
+  return reltuples;
+};
 
 const statesOf = async (id: string) =>
   (await rowsOf(id)).map(({ state, attempts, error }) => [state, attempts, error]);
@@ -75,6 +102,38 @@ describe('uploads', () => {
       expect(await store.readPage(received.id, 2_500, 5)).toEqual([]);
     });
 
+    test('before a thousand of them have come when they are large, as one statement takes no end of them', async () => {
+      const large = 'x'.repeat(999_998);
+      const written: number[] = [];
+      const { id } = await upload(
+        (async function* () {
+          for (let number = 1; number <= 18; number++) {
+            yield large;
+            written.push(await dataSource.getRepository(WorkerUploadRow).count());
+          }
+        })(),
+      );
+      expect(written).toEqual([0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8, 16, 16, 16]);
+      const page = await store.readPage(id, 0, 100);
+      expect(page.map(({ number, payload }) => [number, payload === large])).toEqual(
+        Array.from({ length: 18 }, (_, index) => [index + 1, true]),
+      );
+    });
+
+    test('with a new count for the plans of Postgres when there are many', async () => {
+      const before = await countedRows();
+      await upload(numbered(10_000));
+      expect([before, await countedRows()]).toEqual([-1, 10_000]);
+    });
+
+    test('though the answer that said so was lost', async () => {
+      const lost = loseAnswers((call) => /UPDATE.*SET.*received/.test(call));
+      const received = await upload(['a', 'b']).finally(() => lost.mockRestore());
+      expect(received).toMatchObject({ status: 'received', rows: 2 });
+      expect(await store.find(received.id)).toEqual(received);
+      expect(await rowsOf(received.id)).toHaveLength(2);
+    });
+
     test('not at all when the source breaks off: nothing is left but the record', async () => {
       await expect(upload(numbered(1_500, new Error('connection reset')))).rejects.toThrow(
         'connection reset',
@@ -107,6 +166,49 @@ describe('uploads', () => {
       );
       expect(cause).toBe(broken);
       expect(errors).toEqual([broken, expect.objectContaining({ code: '42P01' })]);
+    });
+
+    test('not at all, nor are rows left that were still being written when the source broke off', async () => {
+      const begun = gate();
+      const rest = gate();
+      const receiving = upload(
+        (async function* () {
+          begun.open();
+          await rest.opened;
+          yield* [];
+          throw new Error('connection reset');
+        })(),
+      );
+      await begun.opened;
+      const [{ id }] = (await store.list()) as [WorkerUpload];
+      await whileHeld(
+        async ({ manager }) => {
+          await manager.query('SELECT FROM worker_uploads FOR KEY SHARE');
+          await manager.insert(WorkerUploadRow, { uploadId: id, number: 1, payload: 'late' });
+        },
+        async (holder) => {
+          rest.open();
+          expect(await waitingForLocks(1)).toBe(1);
+          await holder.commitTransaction();
+          await expect(receiving).rejects.toThrow('connection reset');
+        },
+      );
+      expect(await store.list()).toMatchObject([{ status: 'aborted' }]);
+      expect(await rowsOf(id)).toEqual([]);
+    });
+
+    test('not at all, and are left with their record when that can not be said of it', async () => {
+      await dataSource.query(
+        "ALTER TABLE worker_uploads ADD CONSTRAINT never_aborted CHECK (status <> 'aborted')",
+      );
+      const receiving = upload(numbered(1_000, new Error('connection reset')));
+      const error = await receiving.catch((thrown: unknown) => thrown);
+      await dataSource.query('ALTER TABLE worker_uploads DROP CONSTRAINT never_aborted');
+      expect(error).toMatchObject({
+        message: expect.stringMatching(/^connection reset; .* could not be cleared away: .*never_aborted/),
+      });
+      expect(await store.list()).toMatchObject([{ status: 'receiving' }]);
+      expect(await dataSource.getRepository(WorkerUploadRow).count()).toBe(1_000);
     });
 
     test.each([
@@ -235,16 +337,17 @@ describe('uploads', () => {
     ['two failures', [failed(1, 'no')], [failed(1, 'no')], { done: 0, failed: 1 }],
   ])('count a row once of which two calls at once write %s', async (_, first, second, counts) => {
     const { id } = await upload(['a']);
-    const holder = dataSource.createQueryRunner();
-    await holder.startTransaction();
-    await holder.query('SELECT FROM worker_upload_rows FOR UPDATE');
-    const writing = [store.recordOutcomes(id, first)];
-    expect(await waitingForLocks(1)).toBe(1);
-    writing.push(store.recordOutcomes(id, second));
-    expect(await waitingForLocks(2)).toBe(2);
-    await holder.commitTransaction();
-    await holder.release();
-    await Promise.all(writing);
+    await whileHeld(
+      (holder) => holder.query('SELECT FROM worker_upload_rows FOR UPDATE'),
+      async (holder) => {
+        const writing = [store.recordOutcomes(id, first)];
+        expect(await waitingForLocks(1)).toBe(1);
+        writing.push(store.recordOutcomes(id, second));
+        expect(await waitingForLocks(2)).toBe(2);
+        await holder.rollbackTransaction();
+        await Promise.all(writing);
+      },
+    );
     expect(await store.find(id)).toMatchObject(counts);
     const states = await dataSource.getRepository(WorkerUploadRow).find();
     expect(states.map(({ state }) => state)).toEqual([counts.done === 1 ? 'done' : 'failed']);
