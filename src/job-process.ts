@@ -11,7 +11,7 @@ import type { CursorRun } from './feeds/cursors/cursor-run.js';
 import type { CursorRunResult, Trigger, TriggerCause } from './feeds/cursors/cursor-source.js';
 import { MessageSubscription, type Subscribe } from './feeds/messages/message-subscription.js';
 import type { MessageOptions } from './feeds/messages/message-options.js';
-import { UploadFeed, type UploadFeedListener } from './feeds/uploads/upload-feed.js';
+import { UploadFeed, type UnwrittenOutcomes, type UploadFeedListener } from './feeds/uploads/upload-feed.js';
 import type { UploadRun, UploadRunResult } from './feeds/uploads/upload-run.js';
 import { NoUploadStoreError } from './feeds/uploads/upload-errors.js';
 import type { UploadStore } from './feeds/uploads/upload-store.js';
@@ -25,6 +25,8 @@ declare module './core/events.js' {
     triggerSkipped: Trigger;
     /** The work on an upload ended, in whatever way. */
     uploadEnded: UploadRunResult;
+    /** What became of rows whose dead letters were redriven is lost to the store of the upload. */
+    outcomesNotWritten: UnwrittenOutcomes;
   }
 }
 
@@ -61,7 +63,7 @@ export class JobProcess extends WorkerProcess {
   /** @throws InvalidOptionsError that names every wrong option of `process` */
   constructor(@Inject(JOB_PROCESS_SETUP) setup: JobProcessSetup = {}) {
     super(setup.process);
-    this.events.add(['cursorRunEnded', 'triggerSkipped', 'uploadEnded']);
+    this.events.add(['cursorRunEnded', 'triggerSkipped', 'uploadEnded', 'outcomesNotWritten']);
     this.cursorCache = setup.cursorCache ?? new MemoryCursorCache();
     this.cursors = new CursorFeed(this, this.cursorCache, {
       runEnded: (result, cause) => this.events.emit('cursorRunEnded', { ...result, cause }),
@@ -70,7 +72,7 @@ export class JobProcess extends WorkerProcess {
     const { uploadStore, uploadPageSize, uploadCallTimeoutMs } = setup;
     const told: UploadFeedListener = {
       uploadEnded: (result) => this.events.emit('uploadEnded', result),
-      writeFailed: (error) => this.events.emit('callbackFailed', { event: 'observer', error }),
+      outcomesNotWritten: (unwritten) => this.events.emit('outcomesNotWritten', unwritten),
     };
     this.uploads =
       uploadStore && new UploadFeed(this, uploadStore, uploadPageSize, told, uploadCallTimeoutMs);

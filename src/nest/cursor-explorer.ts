@@ -14,7 +14,7 @@ import {
   type CursorJobSettings,
 } from './cursor-job.decorator.js';
 import type { Provider } from './decorated-class.js';
-import { findDecorated, type DecoratedProvider } from './explored-providers.js';
+import { findDecorated, scopeProblems, type DecoratedProvider } from './explored-providers.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
 import type { WorkerModuleOptions } from './worker-module-options.js';
 
@@ -74,12 +74,7 @@ function sourceProblems(provider: Provider, decorated: Type<object>): string[] {
   const problems: string[] = [];
   if (typeof methodsOf(provider, decorated).fetchPage !== 'function')
     problems.push('expected a method fetchPage(cursor, limit), got none');
-  if (!provider.isDependencyTreeStatic() || provider.isTransient) {
-    problems.push(
-      'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
-    );
-  }
-  return problems;
+  return [...problems, ...scopeProblems(provider)];
 }
 
 /** What has the methods of the source, which itself may not have been made yet. */

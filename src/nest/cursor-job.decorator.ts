@@ -2,6 +2,8 @@ import { applyDecorators, Injectable, SetMetadata } from '@nestjs/common';
 import { describe } from '../core/describe.js';
 import { refuseProblems, text, type Rule, type Rules } from '../core/option-rules.js';
 import { commonCursorRules, type CursorJobDefinition } from '../feeds/cursors/cursor-definition.js';
+import type { CursorSource } from '../feeds/cursors/cursor-source.js';
+import { bareDecoratorError } from './bare-decorator.js';
 import { className } from './class-name.js';
 
 const CURSOR_JOB_METADATA = 'nestjs-background-worker:cursor-job';
@@ -35,22 +37,28 @@ export const cursorJobSettingRules: Rules<CursorJobSettings> = {
   callTimeoutMs: commonCursorRules.callTimeoutMs,
 };
 
+const EXPECTED = "an object of options, as in @CursorJob({ name: 'digest', worker: 'mail' })";
+
+/**
+ * What a class has to be besides itself, so that it compiles: nothing when it is a `CursorSource`. What is no class passes:
+ * Nest's `applyDecorators` takes decorators of any class or of any member, and this one is of a member by its type.
+ */
+type OfSource<Target> = Target extends abstract new (...parameters: never[]) => infer Instance
+  ? Instance extends CursorSource
+    ? unknown
+    : 'expected a class that implements CursorSource'
+  : unknown;
+
 /**
  * Makes a class that implements `CursorSource` a cursor job. List the class among the providers of any module.
  *
  * @throws InvalidOptionsError when there are no options; the options themselves are checked when the application starts
  */
-export function CursorJob(options: CursorJobOptions): ClassDecorator {
-  refuseBare(options);
+export function CursorJob(
+  options: CursorJobOptions,
+): <Target extends object>(target: Target & OfSource<Target>) => void {
+  if (typeof options === 'function') throw bareDecoratorError('@CursorJob', EXPECTED, options);
   return applyDecorators(refuseNone(options), SetMetadata(CURSOR_JOB_METADATA, options), Injectable());
-}
-
-/** Without a call, the decorator is given the class itself, and what it returns would take its place without a word. */
-function refuseBare(options: unknown): void {
-  if (typeof options !== 'function') return;
-  refuseProblems('@CursorJob', [
-    `expected an object of options, as in @CursorJob({ name: 'digest', worker: 'mail' }), got ${describe(options)}`,
-  ]);
 }
 
 /** Without options, nothing would tell a decorated class from any other. */

@@ -109,7 +109,19 @@ function logFeeds(jobs: Events, log: WorkerLog): void {
     if (error === undefined) log.info(message, fields);
     else log.error(`${message}: ${errorText(error)}`, { ...fields, err: error });
   });
+  jobs.on('outcomesNotWritten', ({ uploadId, rows, error }) => {
+    const lost = rows.length === 0 ? 'its status' : `what became of ${counted(rows.length, 'redriven row')}`;
+    log.error(`Upload ${uploadId}: ${lost} could not be written: ${errorText(error)}`, {
+      uploadId,
+      count: rows.length,
+      rows: rows.slice(0, ROWS_IN_FIELDS),
+      err: error,
+    });
+  });
 }
+
+/** Numbers of rows among the fields of a line: what takes the log has its bounds. */
+const ROWS_IN_FIELDS = 1_000;
 
 const PAUSE_TEXT: Readonly<Record<PauseReason, string>> = {
   requested: 'as asked',

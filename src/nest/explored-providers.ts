@@ -53,7 +53,20 @@ function refuseControllers(
 ): void {
   const found = discovery.getControllers().find(({ metatype }) => metatype !== null && isDecorated(metatype));
   if (found === undefined) return;
-  throw new InvalidOptionsError(`${decorator} on ${className(found.metatype)}`, [
+  throw controllerError(`${decorator} on ${className(found.metatype)}`);
+}
+
+/** For what is looked for among the providers only, and would never be found where it stands. */
+export function controllerError(subject: string): InvalidOptionsError {
+  return new InvalidOptionsError(subject, [
     'expected the class among the providers of a module, got it among the controllers',
   ]);
+}
+
+/** What is wrong with a provider that is called as long as the application lives, but does not live as long; none when nothing is. */
+export function scopeProblems(provider: Provider): string[] {
+  if (provider.isDependencyTreeStatic() && !provider.isTransient) return [];
+  return [
+    'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
+  ];
 }

@@ -23,7 +23,8 @@ export async function shutDownAndLog(
   const dead = after.dead - before.dead;
   const handedBack = after.handedBack - before.handedBack;
   log.info(
-    `Shutdown ended after ${durationMs} ms: ${completed} completed, ${counted(dead, 'dead letter')}, ${handedBack} handed back`,
+    // A line of dead letters that are left, of all times, may stand right before this one.
+    `Shutdown ended after ${durationMs} ms; since it began: ${completed} completed, ${counted(dead, 'new dead letter')}, ${handedBack} handed back`,
     { durationMs, completed, dead, handedBack },
   );
 }

@@ -2,11 +2,11 @@ import { Controller, Injectable, type Type } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { BaseRpcContext, type Transport } from '@nestjs/microservices';
-import { InvalidOptionsError } from '../core/errors.js';
+import { refuseProblems } from '../core/option-rules.js';
 import { JobProcess } from '../job-process.js';
 import { className } from './class-name.js';
 import type { Provider } from './decorated-class.js';
-import { providersByClass } from './explored-providers.js';
+import { controllerError, providersByClass, scopeProblems } from './explored-providers.js';
 import { messageJobMetadata, messageJobProblems, type MessageJobMetadata } from './message-job.decorator.js';
 
 type Method = (...args: unknown[]) => unknown;
@@ -59,7 +59,7 @@ export class MessageExplorer {
     const { host } = provider;
     const methods = this.decoratedMethods(listened).filter(({ name }) => mayHave(provider, name));
     if (methods.length === 0 || host === undefined) return;
-    this.refuseProblems(provider, listened, methods);
+    this.refuseUnfit(provider, listened, methods);
     for (const { name, metadata } of methods) {
       const { transport } = metadata.options;
       this.listeners.push({ name: `${className(listened)}.${name}`, transport });
@@ -117,28 +117,18 @@ export class MessageExplorer {
     });
   }
 
-  private refuseProblems(
-    provider: Provider,
-    listened: Type<object>,
-    methods: readonly DecoratedMethod[],
-  ): void {
+  private refuseUnfit(provider: Provider, listened: Type<object>, methods: readonly DecoratedMethod[]): void {
     for (const { name, metadata } of methods) {
       const problems = messageJobProblems(metadata, this.jobs.types);
-      if (problems.length > 0)
-        throw new InvalidOptionsError(`@MessageJob on ${className(listened)}.${name}`, problems);
+      refuseProblems(`@MessageJob on ${className(listened)}.${name}`, problems);
     }
-    if (provider.isDependencyTreeStatic() && !provider.isTransient) return;
-    throw new InvalidOptionsError(`@MessageJob on ${className(listened)}`, [
-      'scope: expected a provider that lives as long as the application, got a request-scoped or transient one',
-    ]);
+    refuseProblems(`@MessageJob on ${className(listened)}`, scopeProblems(provider));
   }
 
   private refuseController({ metatype }: Provider): void {
     const [method] = this.decoratedMethods(metatype as Type<object>);
     if (method === undefined || metatype === MessageListener) return;
-    throw new InvalidOptionsError(`@MessageJob on ${className(metatype)}.${method.name}`, [
-      'expected its class among the providers of a module, got it among the controllers',
-    ]);
+    throw controllerError(`@MessageJob on ${className(metatype)}.${method.name}`);
   }
 }
 

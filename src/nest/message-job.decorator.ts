@@ -3,7 +3,8 @@ import { EventPattern, Transport } from '@nestjs/microservices';
 import { describe } from '../core/describe.js';
 import { findProblems, oneOf, refuseProblems, type Rule, type Rules } from '../core/option-rules.js';
 import { messageRules, type Acknowledge } from '../feeds/messages/message-options.js';
-import { className, describeTarget, ownerClass } from './class-name.js';
+import { bareDecoratorError } from './bare-decorator.js';
+import { className, ownerClass } from './class-name.js';
 
 const MESSAGE_JOB_METADATA = 'nestjs-background-worker:message-job';
 
@@ -21,6 +22,9 @@ export interface MessageJobMetadata {
   readonly pattern: string | object;
   readonly options: MessageJobOptions;
 }
+
+const EXPECTED =
+  "a pattern and an object of options, as in @MessageJob('user.registered', { worker: 'mail' })";
 
 /**
  * Feeds messages to a worker type: events (`client.emit`) and requests (`client.send`, answered with a
@@ -42,17 +46,12 @@ export function MessageJob(pattern: string | object, options: MessageJobOptions)
   );
 }
 
-/** Without a call, the decorator is given the prototype and the name of the method, which would be gone without a word. */
 function refuseBare(pattern: unknown, options: unknown): void {
   const isMember = typeof options === 'string' || typeof options === 'symbol';
   const isTarget =
     typeof pattern === 'function' || (typeof pattern === 'object' && pattern !== null && isMember);
   if (!isTarget) return;
-  const member = isMember ? ` and ${describe(options)}` : '';
-  refuseProblems('@MessageJob', [
-    `expected a pattern and an object of options, as in @MessageJob('user.registered', { worker: 'mail' }), ` +
-      `got ${describeTarget(pattern)}${member}`,
-  ]);
+  throw bareDecoratorError('@MessageJob', EXPECTED, pattern, isMember ? options : undefined);
 }
 
 /** Without a pattern, Nest would listen for messages that nobody sends. */

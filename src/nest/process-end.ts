@@ -1,53 +1,75 @@
 import { endBy, exitAtNext, turnOver, type NextSignals } from './ending-signals.js';
 
-/** An application that ends at a signal. */
-interface Ending {
-  /** What ends the process at once while this is under way. */
+/** What has to end in order before the process does. */
+export interface EndingApplication {
+  /** Any of these ends the process, and with it every application that was named here. */
   readonly signals: readonly NodeJS.Signals[];
+  end(): Promise<void>;
+}
+
+/** The end of the process, from the signal on that it ends by. */
+interface ProcessEnd {
+  readonly came: NodeJS.Signals;
+  readonly next: NextSignals;
+  /** Whether each application that has ended so far could be closed in order. */
+  isInOrder: boolean;
 }
 
 /**
- * The applications that are ending now. A process is shared by all of its applications: the first one that is done must not
- * end it for the others.
+ * Those that have not ended. A process is shared by all of its applications: a signal that ends one of them ends them all,
+ * whichever they listen to, and the first one that is done must not end the process for the others.
  */
-const underWay = new Set<Ending>();
-let inOrder = true;
-let next: NextSignals | undefined;
+const applications = new Set<EndingApplication>();
+let processEnd: ProcessEnd | undefined;
 
 /**
- * Lets an application end, and then the process: by `came`, or with 1 when an application could not be closed in order. Of
- * several that end at the same time, the last one ends the process. Another signal ends it at once.
+ * Lets the application end at a signal of its own or of another one, and when all of them have, the process: by the signal
+ * that came, or with 1 when an application could not be closed in order. Another signal ends it at once.
  *
- * @param signals those that this application ends at
- * @param came the one that came
+ * An application that is named while others end already, ends with them.
+ *
+ * @returns to be called when it has ended without a signal
  */
-export async function endProcessAfter(
-  end: () => Promise<void>,
-  signals: readonly NodeJS.Signals[],
-  came: NodeJS.Signals,
-): Promise<void> {
-  const ending: Ending = { signals };
-  underWay.add(ending);
-  listenForNext(came);
+export function endAtSignals(application: EndingApplication): () => void {
+  applications.add(application);
+  if (processEnd === undefined) for (const signal of application.signals) process.on(signal, endAll);
+  else void end(application, processEnd);
+  return () => {
+    // One that ends at a signal is not over before all that it does then is.
+    if (processEnd !== undefined) return;
+    applications.delete(application);
+    stopListening(application);
+  };
+}
+
+/** Called once for each application that listens to the signal. */
+function endAll(came: NodeJS.Signals): void {
+  if (processEnd !== undefined) return;
+  const signals = new Set([...applications].flatMap((application) => application.signals));
+  processEnd = { came, next: exitAtNext([...signals], came), isInOrder: true };
+  for (const application of applications) {
+    stopListening(application);
+    void end(application, processEnd);
+  }
+}
+
+async function end(application: EndingApplication, ofProcess: ProcessEnd): Promise<void> {
   // Whatever is called from now on may block, and what ends the process even then has to be in place.
   await turnOver();
-  next?.leaveToSystem();
+  ofProcess.next.leaveToSystem();
   try {
-    await end();
+    await application.end();
   } catch (error) {
     console.error('The application could not be closed in order:', error);
-    inOrder = false;
+    ofProcess.isInOrder = false;
   }
-  underWay.delete(ending);
-  if (underWay.size > 0) return;
-  if (!inOrder) process.exit(1);
-  next?.stop();
-  endBy(came);
+  applications.delete(application);
+  if (applications.size > 0) return;
+  if (!ofProcess.isInOrder) process.exit(1);
+  ofProcess.next.stop();
+  endBy(ofProcess.came);
 }
 
-/** Anew with each application: the one before listened where this one did, which is over. */
-function listenForNext(came: NodeJS.Signals): void {
-  next?.stop();
-  const signals = new Set([...underWay].flatMap((ending) => ending.signals));
-  next = exitAtNext([...signals], came);
+function stopListening({ signals }: EndingApplication): void {
+  for (const signal of signals) process.off(signal, endAll);
 }

@@ -1,11 +1,11 @@
 import { Injectable, type Type } from '@nestjs/common';
-import { DiscoveryService, ModuleRef } from '@nestjs/core';
-import { InvalidWorkerError } from '../core/errors.js';
+import { DiscoveryService } from '@nestjs/core';
 import { Worker } from '../core/worker.js';
 import type { WorkerClass } from '../core/worker-definition.js';
 import { className } from './class-name.js';
 import type { Provider } from './decorated-class.js';
 import { findDecorated, type DecoratedProvider } from './explored-providers.js';
+import { sharedWorkerError } from './shared-worker.js';
 import { WorkerFactory } from './worker-factory.js';
 import { workerTypeMetadata, type WorkerTypeMetadata } from './worker-type.decorator.js';
 
@@ -14,7 +14,6 @@ import { workerTypeMetadata, type WorkerTypeMetadata } from './worker-type.decor
 export class WorkerExplorer {
   constructor(
     private readonly discovery: DiscoveryService,
-    private readonly moduleRef: ModuleRef,
     private readonly factory: WorkerFactory,
   ) {}
 
@@ -26,9 +25,7 @@ export class WorkerExplorer {
   private register({ provider, decorated, metadata }: DecoratedProvider<WorkerTypeMetadata>): void {
     const { type, options } = metadata;
     refuseSingleton(type, provider, decorated);
-    this.factory.add(type, classOf(provider, decorated), options, () =>
-      this.moduleRef.resolve(provider.token as Type<Worker<never>>, undefined, { strict: false }),
-    );
+    this.factory.add(type, provider.token, classOf(provider, decorated), options);
   }
 }
 
@@ -36,10 +33,9 @@ export class WorkerExplorer {
 function refuseSingleton(type: string, provider: Provider, decorated: Type<object>): void {
   const { metatype, isFactory, isTransient } = provider;
   if (isTransient || (!isFactory && metatype !== decorated)) return;
-  throw new InvalidWorkerError(
+  throw sharedWorkerError(
     type,
-    `expected a transient provider, as each place in the pool needs a worker of its own; @WorkerType makes ` +
-      `${className(decorated)} one, so remove @Injectable() from it, or give its factory scope: Scope.TRANSIENT`,
+    `@WorkerType makes ${className(decorated)} one, so remove @Injectable() from it, or give its factory scope: Scope.TRANSIENT`,
   );
 }
 

@@ -7,6 +7,7 @@ import { findTypeOptionProblems, type WorkerTypeOptionsInput } from '../core/opt
 import type { Worker } from '../core/worker.js';
 import type { WorkerClass } from '../core/worker-definition.js';
 import { JobProcess } from '../job-process.js';
+import { sharedWorkerError } from './shared-worker.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
 import type { WorkerModuleOptions } from './worker-module-options.js';
 
@@ -20,6 +21,7 @@ export interface LateWorkerOptions extends WorkerTypeOptionsInput {
 @Injectable()
 export class WorkerFactory {
   private readonly resolvers = new Map<string, () => Promise<Worker<never>>>();
+  private readonly registered = new Set<unknown>();
 
   constructor(
     private readonly moduleRef: ModuleRef,
@@ -58,23 +60,21 @@ export class WorkerFactory {
     }
     const scope = this.scopeOf(type, token);
     if (scope !== Scope.TRANSIENT) {
-      throw new InvalidWorkerError(
+      throw sharedWorkerError(
         type,
-        `expected a transient provider, as each place in the pool needs a worker of its own; decorate the class ` +
-          `with @WorkerType(${JSON.stringify(type)}) or @Injectable({ scope: Scope.TRANSIENT })`,
+        `decorate the class with @WorkerType(${JSON.stringify(type)}) or @Injectable({ scope: Scope.TRANSIENT })`,
       );
     }
-    const resolve = () => this.moduleRef.resolve(token as Type<Worker<never>>, undefined, { strict: false });
-    this.add(type, workerClass as WorkerClass, typeOptions, resolve);
+    this.add(type, token, workerClass as WorkerClass, typeOptions);
+  }
+
+  /** @internal Whether the token, or the class of a provider, stands for a worker of a registered type. */
+  isRegistered(tokenOrClass: unknown): boolean {
+    return this.registered.has(tokenOrClass);
   }
 
   /** @internal Registers what the explorer found. */
-  add(
-    type: string,
-    workerClass: WorkerClass,
-    options: WorkerTypeOptionsInput,
-    resolve: () => Promise<Worker<never>>,
-  ): void {
+  add(type: string, token: InjectionToken, workerClass: WorkerClass, options: WorkerTypeOptionsInput): void {
     refuseProblems(`Worker type ${JSON.stringify(type)}`, findTypeOptionProblems(options));
     const configured: WorkerTypeOptionsInput = this.options.workers?.[type] ?? {};
     const definition = {
@@ -85,7 +85,10 @@ export class WorkerFactory {
       create: () => this.create(type),
     };
     this.jobs.register<never>(type, definition);
-    this.resolvers.set(type, resolve);
+    this.registered.add(token).add(workerClass);
+    this.resolvers.set(type, () =>
+      this.moduleRef.resolve(token as Type<Worker<never>>, undefined, { strict: false }),
+    );
   }
 
   private scopeOf(type: string, token: InjectionToken): Scope {

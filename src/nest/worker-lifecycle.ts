@@ -18,6 +18,7 @@ import { MessageExplorer } from './message-explorer.js';
 import { MicroserviceCheck } from './microservice-check.js';
 import { nearName } from './near-name.js';
 import { ReportLogger } from './report-logger.js';
+import { WorkerCheck } from './worker-check.js';
 import { WorkerExplorer } from './worker-explorer.js';
 import { createWorkerLog, type WorkerLog } from './worker-log.js';
 import { WORKER_MODULE_OPTIONS } from './worker-module-definition.js';
@@ -38,7 +39,6 @@ export class WorkerLifecycle
   private log: Promise<WorkerLog> | undefined = undefined;
   private reportTimer: NodeJS.Timeout | undefined = undefined;
   private workFinished: Promise<void> | undefined = undefined;
-  private readonly closedCallbacks: (() => void)[] = [];
 
   constructor(
     private readonly moduleRef: ModuleRef,
@@ -46,6 +46,7 @@ export class WorkerLifecycle
     private readonly crons: CronRegistrar,
     private readonly doors: DoorCheck,
     private readonly microservices: MicroserviceCheck,
+    private readonly workerClasses: WorkerCheck,
     @Inject(WORKER_MODULE_OPTIONS) private readonly options: WorkerModuleOptions,
     workers: WorkerExplorer,
     cursors: CursorExplorer,
@@ -63,6 +64,7 @@ export class WorkerLifecycle
     if (process.env.NODE_ENV === 'production') {
       log.warn('Work is kept in memory: what waits or runs is lost when the process is killed', {});
     }
+    this.workerClasses.warnOfUnregistered(log);
     this.microservices.start(log);
     this.crons.start();
     // A signal may have come while the application started.
@@ -84,12 +86,6 @@ export class WorkerLifecycle
 
   async onApplicationShutdown(): Promise<void> {
     await this.jobs.cursorCache.close();
-    for (const callback of this.closedCallbacks.splice(0)) callback();
-  }
-
-  /** Calls `callback` when the application has closed what the module holds. */
-  onceClosed(callback: () => void): void {
-    this.closedCallbacks.push(callback);
   }
 
   private async shutDown(): Promise<void> {

@@ -2,7 +2,9 @@ import { applyDecorators, Inject, Injectable, Scope, SetMetadata } from '@nestjs
 import { describe } from '../core/describe.js';
 import { refuseProblems } from '../core/option-rules.js';
 import type { WorkerTypeOptionsInput } from '../core/options.js';
-import { className, describeTarget, ownerClass } from './class-name.js';
+import type { Worker } from '../core/worker.js';
+import { bareDecoratorError } from './bare-decorator.js';
+import { className, ownerClass } from './class-name.js';
 
 const WORKER_TYPE_METADATA = 'nestjs-background-worker:worker-type';
 
@@ -13,6 +15,16 @@ export interface WorkerTypeMetadata {
 }
 
 /**
+ * What a class has to be besides itself, so that it compiles: nothing when it extends `Worker`. What is no class passes:
+ * Nest's `applyDecorators` takes decorators of any class or of any member, and this one is of a member by its type.
+ */
+type OfWorker<Target> = Target extends abstract new (...parameters: never[]) => infer Instance
+  ? keyof Worker extends keyof Instance
+    ? unknown
+    : 'expected a class that extends Worker'
+  : unknown;
+
+/**
  * Registers a class that extends `Worker` under a worker type. List the class among the providers of any module. It is
  * transient: each place in the worker pool gets an instance of its own, with its dependencies.
  *
@@ -20,7 +32,10 @@ export interface WorkerTypeMetadata {
  * @param options how the type works; what is left out is as in the options of `WorkerModule`
  * @throws InvalidOptionsError when there is no name, or it is not called; the options are checked when the application starts
  */
-export function WorkerType(type: string, options: WorkerTypeOptionsInput = {}): ClassDecorator {
+export function WorkerType(
+  type: string,
+  options: WorkerTypeOptionsInput = {},
+): <Target extends object>(target: Target & OfWorker<Target>) => void {
   refuseBare('@WorkerType', type);
   const metadata: WorkerTypeMetadata = { type, options };
   return applyDecorators(
@@ -82,22 +97,18 @@ export function typesToInject(): readonly string[] {
   return [...allInjectedTypes];
 }
 
-/**
- * Without a call, a decorator is given what it stands on, and what it returns would take the place of that, or be lost,
- * without a word.
- */
 function refuseBare(decorator: string, type: unknown): void {
   if (typeof type !== 'function' && (typeof type !== 'object' || type === null)) return;
-  refuseProblems(decorator, [nameProblem(decorator, describeTarget(type))]);
+  throw bareDecoratorError(decorator, nameOfType(decorator), type);
 }
 
 function refuseNameless(decorator: string, type: unknown, target: object): void {
   if (typeof type === 'string' && type !== '') return;
   refuseProblems(`${decorator} on ${className(ownerClass(target))}`, [
-    nameProblem(decorator, describe(type)),
+    `expected ${nameOfType(decorator)}, got ${describe(type)}`,
   ]);
 }
 
-function nameProblem(decorator: string, got: string): string {
-  return `expected the name of a worker type, as in ${decorator}('mail'), got ${got}`;
+function nameOfType(decorator: string): string {
+  return `the name of a worker type, as in ${decorator}('mail')`;
 }

@@ -6,9 +6,10 @@ import { JOB_PROCESS_SETUP, JobProcess, type JobProcessSetup } from '../job-proc
 import { CronRegistrar } from './cron-registrar.js';
 import { CursorExplorer } from './cursor-explorer.js';
 import { DoorCheck } from './door-check.js';
-import { refuseSecondImport } from './imported-once.js';
 import { MessageExplorer } from './message-explorer.js';
 import { MicroserviceCheck } from './microservice-check.js';
+import { refuseSecondImport } from './second-import.js';
+import { WorkerCheck } from './worker-check.js';
 import { WorkerExplorer } from './worker-explorer.js';
 import { WorkerFactory } from './worker-factory.js';
 import { WorkerLifecycle } from './worker-lifecycle.js';
@@ -42,6 +43,7 @@ const providers: Provider[] = [
   MessageExplorer,
   DoorCheck,
   MicroserviceCheck,
+  WorkerCheck,
   WorkerLifecycle,
 ];
 

@@ -5,8 +5,11 @@ import type { RowOutcome, UploadStore } from './upload-store.js';
 export interface LateOutcomesListener {
   /** `writing` goes on until all that is to be written is written. It never rejects. */
   writingBegan(writing: Promise<void>): void;
-  /** Outcomes could not be written, and are lost to the store. */
-  writeFailed(error: Error): void;
+  /**
+   * The outcomes of `rows`, by their numbers, could not be written, and are lost to the store. No rows: all outcomes are
+   * written, and it was the status that could not be brought up to date.
+   */
+  writeFailed(rows: readonly number[], error: Error): void;
 }
 
 /** Writes outcomes of an upload's rows that come after their page was recorded, and brings the status up to date. */
@@ -37,12 +40,14 @@ export class LateOutcomes {
   private async writeWaiting(): Promise<void> {
     while (this.waiting.size > 0) {
       const outcomes = [...this.waiting.values()];
+      let unwritten = [...this.waiting.keys()];
       this.waiting.clear();
       try {
         await this.store.recordOutcomes(this.uploadId, outcomes);
+        unwritten = [];
         await this.store.finish(this.uploadId);
       } catch (error) {
-        this.listener.writeFailed(toError(error));
+        this.listener.writeFailed(unwritten, toError(error));
       }
     }
     this.writing = undefined;

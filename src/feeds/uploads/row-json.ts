@@ -4,16 +4,23 @@ import { toError } from '../../core/to-error.js';
 import { InvalidRowError } from './upload-errors.js';
 
 /**
+ * Characters of JSON that a row may have. Each may take three bytes, of which Postgres takes 1 GB for a value, and keeps
+ * copies while it reads them.
+ */
+const MAX_LENGTH = 100_000_000;
+
+/**
  * A row of an upload as `JSON.stringify` writes it.
  *
  * @param number its place in the upload, from 1
- * @throws InvalidRowError when JSON can't say it
+ * @throws InvalidRowError when JSON can't say it, or has more than 100,000,000 characters for it
  */
 export function rowJson(row: unknown, number: number): string {
   // JSON would say something of them, and nobody means it: it is what a file gives that was not read as rows.
   if (isBytes(row)) throw notJson(number, `${describe(row)}; make rows of the bytes first`);
   const json = written(row, number);
   if (json === undefined) throw notJson(number, describe(row));
+  if (json.length > MAX_LENGTH) throw tooLong(number, `${json.length}`);
   return json;
 }
 
@@ -25,8 +32,22 @@ function written(row: unknown, number: number): string | undefined {
   try {
     return JSON.stringify(row);
   } catch (error) {
+    if (passesAllTexts(error)) throw tooLong(number, 'more than a string can have', { cause: error });
     throw notJson(number, refusedPart(row, toError(error)), { cause: error });
   }
+}
+
+/** As V8 says it; when the stack is full, it throws a RangeError as well. */
+function passesAllTexts(error: unknown): boolean {
+  return error instanceof RangeError && error.message === 'Invalid string length';
+}
+
+function tooLong(number: number, got: string, options?: ErrorOptions): InvalidRowError {
+  return new InvalidRowError(
+    number,
+    `expected at most ${MAX_LENGTH} characters of JSON, got ${got}`,
+    options,
+  );
 }
 
 function notJson(number: number, got: string, options?: ErrorOptions): InvalidRowError {

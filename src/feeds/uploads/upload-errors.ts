@@ -35,7 +35,7 @@ export class UploadNotReadyError extends BackgroundWorkerError {
   }
 }
 
-/** A row of an upload can't be stored: it is no JSON value. Nothing of the upload is ever worked on. */
+/** A row of an upload can't be stored: it is no JSON value, or too long as one. Nothing of the upload is ever worked on. */
 export class InvalidRowError extends BackgroundWorkerError {
   readonly code = 'INVALID_ROW';
 

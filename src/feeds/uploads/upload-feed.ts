@@ -6,11 +6,21 @@ import { UploadRun, type UploadRunResult } from './upload-run.js';
 import { UploadStoreCalls, type StoreToWorkFrom } from './upload-store-calls.js';
 import type { UploadStatus } from './upload-store.js';
 
+/** What became of redriven rows could not be written, in the time for it. */
+export interface UnwrittenOutcomes {
+  readonly uploadId: string;
+  /**
+   * The numbers of the rows, which the store has as they stood before. None: all outcomes are written, and it was the
+   * upload's status that could not be brought up to date.
+   */
+  readonly rows: readonly number[];
+  readonly error: Error;
+}
+
 /** What an upload feed tells. */
 export interface UploadFeedListener {
   uploadEnded(result: UploadRunResult): void;
-  /** The outcome of a redriven row could not be written, and is lost to the store. */
-  writeFailed(error: Error): void;
+  outcomesNotWritten(unwritten: UnwrittenOutcomes): void;
 }
 
 const PAGE_SIZE = 1_000;
@@ -90,7 +100,7 @@ export class UploadFeed {
         this.writing.add(writing);
         void writing.then(() => this.writing.delete(writing));
       },
-      writeFailed: (error) => this.listener.writeFailed(error),
+      writeFailed: (rows, error) => this.listener.outcomesNotWritten({ uploadId, rows, error }),
     });
   }
 

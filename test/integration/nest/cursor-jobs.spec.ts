@@ -133,6 +133,7 @@ describe('@CursorJob', () => {
   });
 
   test('names everything that is wrong with it', async () => {
+    // @ts-expect-error it has no fetchPage
     @CursorJob({ name: '', worker: 'row', pageSize: 0, callTimeoutMs: -1, corn: '*' } as CursorJobOptions)
     class Wrong {}
     await expect(compileApplication(application([Wrong]))).rejects.toThrow(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Controller, type ModuleMetadata } from '@nestjs/common';
+import { applyDecorators, Controller, Injectable, type ModuleMetadata } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
 import {
   CursorJob,
@@ -259,13 +259,77 @@ describe('@CursorJob', () => {
   });
 });
 
+/** That the compiler refuses or accepts the declarations below is the test; that they run, that nothing more is refused. */
+describe('by its type', () => {
+  test('@WorkerType refuses a class that does not extend Worker', () => {
+    // @ts-expect-error it does not
+    @WorkerType('loose')
+    class Loose {}
+    // @ts-expect-error nor does one with the method alone
+    @WorkerType('loose')
+    class Similar {
+      processItem() {}
+    }
+    expect([Loose, Similar]).toHaveLength(2);
+  });
+
+  test('@WorkerType accepts abstract classes, parameters of any kind, subclasses, and others that it is combined with', () => {
+    @WorkerType('abstract')
+    abstract class AbstractWorker<Payload> extends Worker<Payload> {
+      protected constructor(protected readonly limits: readonly number[]) {
+        super();
+      }
+    }
+    @WorkerType('derived')
+    class DerivedWorker extends AbstractWorker<{ readonly to: string }> {
+      constructor(
+        readonly name: string,
+        readonly size?: number,
+      ) {
+        super([1]);
+      }
+      override processBatch(_letters: readonly { readonly to: string }[]) {}
+    }
+    @applyDecorators(WorkerType('combined'), Injectable())
+    class CombinedWorker extends Worker<never> {}
+    expect([DerivedWorker, CombinedWorker]).toHaveLength(2);
+  });
+
+  test('@CursorJob refuses a class without fetchPage, or with one that gives no page', () => {
+    // @ts-expect-error it has none
+    @CursorJob({ name: 'digest', worker: 'mail' })
+    class Empty {}
+    // @ts-expect-error it gives no page
+    @CursorJob({ name: 'digest', worker: 'mail' })
+    class Pageless {
+      fetchPage() {
+        return Promise.resolve([1]);
+      }
+    }
+    expect([Empty, Pageless]).toHaveLength(2);
+  });
+
+  test('@CursorJob accepts cursors and items of any type, abstract classes, and others that it is combined with', () => {
+    @CursorJob({ name: 'digest', worker: 'mail' })
+    abstract class AbstractDigest<Item> {
+      constructor(protected readonly source: { read(after: number): Item[] }) {}
+      fetchPage(cursor: number | undefined, _limit: number) {
+        return Promise.resolve({ items: this.source.read(cursor ?? 0), next: undefined });
+      }
+    }
+    @applyDecorators(CursorJob({ name: 'weekly', worker: 'mail' }), Injectable())
+    class WeeklyDigest extends AbstractDigest<{ readonly to: string }> implements CursorSource {}
+    expect(WeeklyDigest).toBeDefined();
+  });
+});
+
 /** A class as an expression that gives it no name. */
 const nameless = <Class>(declared: Class): Class => declared;
 
 describe('a class without a name is told as such', () => {
   test('by @CursorJob', async () => {
     const source = nameless(class {});
-    CursorJob({ name: 'x', worker: 'mail' })(source);
+    untyped(CursorJob)({ name: 'x', worker: 'mail' })(source);
     expect(await refusal({ providers: [source] })).toBe(
       '@CursorJob on a class without a name: expected a method fetchPage(cursor, limit), got none',
     );
@@ -273,7 +337,7 @@ describe('a class without a name is told as such', () => {
 
   test('among the controllers', async () => {
     const worker = nameless(class {});
-    WorkerType('lost')(worker);
+    untyped(WorkerType)('lost')(worker);
     Controller()(worker);
     expect(await refusal({ controllers: [worker] })).toMatch(
       /^@WorkerType on a class without a name: expected the class among the providers/,

@@ -76,10 +76,16 @@ describe('closeWithWorkers', () => {
     expect(await program.ended).toEqual({ code: BY_SIGINT, signal: null });
   });
 
-  test('exits with 1 when the application could not be closed in order', async () => {
+  test('exits with 1 when the application could not be closed in order, and says why', async () => {
     const program = start('with workers', 'fails');
     expect(await program.nextLine()).toBe('item 1 starts');
     program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('item 1 ends, connection open');
+    expect(await program.nextLine()).toBe('item 2 starts');
+    expect(await program.nextLine()).toBe('item 2 ends, connection open');
+    await expect(program.nextLine()).rejects.toThrow(
+      'The application could not be closed in order: Error: what was done could not be written down',
+    );
     expect(await program.ended).toEqual({ code: 1, signal: null });
   });
 
@@ -94,6 +100,14 @@ describe('closeWithWorkers', () => {
     expect(JSON.parse(await program.nextLine())).toMatchObject({
       msg: expect.stringMatching(/^Shutdown ended/),
     });
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
+  test('does so as well when shutdown hooks are enabled after it', async () => {
+    const program = start('with workers, then by hooks', 'finishes');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    await expectWorkFinished(program);
     expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
   });
 
@@ -132,8 +146,8 @@ describe('closeWithWorkers where something else listens to the signal', () => {
 });
 
 /** The program with two applications, when both work. */
-async function startTwo(ending: Ending) {
-  const program = start('with workers twice', ending);
+async function startTwo(ending: Ending, closing: Closing = 'with workers twice') {
+  const program = start(closing, ending);
   expect(await program.nextLine()).toBe('other item starts');
   expect(await program.nextLine()).toBe('item 1 starts');
   return program;
@@ -170,14 +184,49 @@ describe('closeWithWorkers in two applications of one process', () => {
   );
 
   test('ends at once at a signal of the first one, when the last one does not end at it', async () => {
-    const program = start('with workers twice, the last one at SIGTERM only', 'hangs');
-    expect(await program.nextLine()).toBe('other item starts');
-    expect(await program.nextLine()).toBe('item 1 starts');
+    const program = await startTwo('hangs', 'with workers twice, the last one at SIGTERM only');
     program.signalGroup('SIGTERM');
     expect(await program.nextLine()).toBe('item 1 hangs');
     program.signalGroup('SIGINT');
     expect(await program.nextLine()).toBe('listener is told of SIGINT');
     expect(await program.ended).toEqual({ code: BY_SIGINT, signal: null });
+  });
+
+  test('ends the last one as well at a signal that only the first one listens to', async () => {
+    const program = await startTwo('finishes', 'with workers twice, the last one at SIGINT only');
+    program.signalGroup('SIGTERM');
+    await expectWorkFinished(program);
+    expect(await program.nextLine()).toBe('other item ends');
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
+  test('lets one finish that is made when the process ends already', async () => {
+    const program = start('with workers twice, the last one made at the end', 'finishes');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    expect(await program.nextLine()).toBe('other item starts');
+    await expectWorkFinished(program);
+    expect(await program.nextLine()).toBe('other item ends');
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
+  test('waits for one without WorkerModule, and ends the process then', async () => {
+    const program = start('with workers beside a slow application without them', 'finishes');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    await expectWorkFinished(program);
+    expect(await program.nextLine()).toBe('plain application closes');
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
+  test('leaves one alone that was closed before', async () => {
+    const program = start('with workers beside an application that has closed', 'finishes');
+    expect(await program.nextLine()).toBe('closed application closes');
+    expect(await program.nextLine()).toBe('item 1 starts');
+    program.signalGroup('SIGTERM');
+    await expectWorkFinished(program);
+    await expect(program.nextLine()).rejects.toThrow('but it ended');
+    expect(await program.ended).toEqual({ code: null, signal: 'SIGTERM' });
   });
 });
 

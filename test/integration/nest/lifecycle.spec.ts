@@ -6,6 +6,7 @@ import {
   type DynamicModule,
   type ModuleMetadata,
   type OnApplicationBootstrap,
+  type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
 import { ClientsModule, MessagePattern, Transport, type ClientProxy } from '@nestjs/microservices';
@@ -15,6 +16,7 @@ import { lastValueFrom } from 'rxjs';
 import { DataSource } from 'typeorm';
 import {
   closeWithWorkers,
+  InvalidOptionsError,
   JobProcess,
   MessageJob,
   Worker,
@@ -184,14 +186,88 @@ describe('when the application closes', () => {
   });
 });
 
+const listeners = () => process.listenerCount('SIGTERM');
+
 describe('closeWithWorkers', () => {
-  test('listens for signals no longer when the application was closed without one', async () => {
-    const before = process.listenerCount('SIGTERM');
-    const app = await startApplication({ imports: [workers()] });
+  test.each<[string, ModuleMetadata]>([
+    ['an application', { imports: [workers()] }],
+    ['an application without WorkerModule', {}],
+  ])('listens for signals no longer when %s was closed without one', async (_, metadata) => {
+    const before = listeners();
+    const app = await startApplication(metadata);
     closeWithWorkers(app, { signals: ['SIGTERM'] });
-    expect(process.listenerCount('SIGTERM')).toBe(before + 1);
+    expect(listeners()).toBe(before + 1);
     await app.close();
-    expect(process.listenerCount('SIGTERM')).toBe(before);
+    expect(listeners()).toBe(before);
+  });
+
+  test('listens for the signals of the other applications when one was closed', async () => {
+    const before = listeners();
+    const [first, last] = [await startApplication({}), await startApplication({})];
+    closeWithWorkers(first, { signals: ['SIGTERM'] });
+    closeWithWorkers(last, { signals: ['SIGTERM'] });
+    await first.close();
+    expect(listeners()).toBe(before + 1);
+    await last.close();
+    expect(listeners()).toBe(before);
+  });
+
+  test('listens until all modules have closed, the last of them too', async () => {
+    const counts: number[] = [];
+    class Late implements OnApplicationShutdown {
+      onApplicationShutdown() {
+        counts.push(listeners());
+      }
+    }
+    class LateModule extends Late {}
+    const global: DynamicModule = { module: LateModule, global: true, providers: [Late] };
+    const app = await startApplication({
+      imports: [{ module: class FeatureModule {}, imports: [global], providers: [Late] }],
+    });
+    const before = listeners();
+    closeWithWorkers(app, { signals: ['SIGTERM'] });
+    await app.close();
+    expect(counts).toEqual([before + 1, before + 1, before + 1]);
+  });
+
+  test('refuses an application whose shutdown hooks are enabled at one of its signals, and leaves them as they are', async () => {
+    const app = await startApplication({ imports: [workers()] });
+    app.enableShutdownHooks(['SIGINT']);
+    const before = [listeners(), process.listenerCount('SIGINT')];
+    expect(() => closeWithWorkers(app)).toThrow(
+      new InvalidOptionsError('closeWithWorkers()', [
+        'expected an application without shutdown hooks, got one that has them at SIGINT; remove ' +
+          'app.enableShutdownHooks(), as they would close it while work still needs it',
+      ]),
+    );
+    expect([listeners(), process.listenerCount('SIGINT')]).toEqual(before);
+  });
+
+  test('takes one whose shutdown hooks are enabled at other signals', async () => {
+    const app = await startApplication({ imports: [workers()] });
+    app.enableShutdownHooks(['SIGHUP']);
+    const before = listeners();
+    closeWithWorkers(app);
+    expect(listeners()).toBe(before + 1);
+    expect(process.listenerCount('SIGHUP')).toBe(1);
+  });
+
+  test('switches off shutdown hooks that are enabled later', async () => {
+    const app = await startApplication({ imports: [workers()] });
+    closeWithWorkers(app, { signals: ['SIGTERM', 'SIGTERM'] });
+    const before = listeners();
+    app.enableShutdownHooks(['SIGTERM']);
+    expect(listeners()).toBe(before);
+  });
+
+  test('refuses the same application again', async () => {
+    const app = await startApplication({ imports: [workers()] });
+    closeWithWorkers(app);
+    const before = listeners();
+    expect(() => closeWithWorkers(app)).toThrow(
+      new InvalidOptionsError('closeWithWorkers()', ['expected an application once, got the same one again']),
+    );
+    expect(listeners()).toBe(before);
   });
 });
 

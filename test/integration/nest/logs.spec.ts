@@ -201,7 +201,9 @@ describe('with nestjs-pino', () => {
       [50, `${LOST} 2 items (slow: ${slow.id}:0, ${slow.id}:1)`],
       [
         30,
-        expect.stringMatching(/^Shutdown ended after \d+ ms: 0 completed, 0 dead letters, 2 handed back$/),
+        expect.stringMatching(
+          /^Shutdown ended after \d+ ms; since it began: 0 completed, 0 new dead letters, 2 handed back$/,
+        ),
       ],
     ]);
     expect(told.slice(-3)).toMatchObject([
@@ -255,7 +257,9 @@ describe('a shutdown before the application has started', () => {
 /** What each shutdown writes. */
 const SHUTDOWN = [
   'log Shutdown begins: 0 running, 0 waiting, 0 delayed; at most 20000 ms to finish',
-  expect.stringMatching(/^log Shutdown ended after \d+ ms: 0 completed, 0 dead letters, 0 handed back$/),
+  expect.stringMatching(
+    /^log Shutdown ended after \d+ ms; since it began: 0 completed, 0 new dead letters, 0 handed back$/,
+  ),
 ];
 
 async function linesOf(act: (jobs: JobProcess) => Promise<void>, stacks: string[] = []): Promise<string[]> {

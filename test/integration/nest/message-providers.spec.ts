@@ -208,7 +208,7 @@ describe('at the start is refused', () => {
       }
     }
     expect(await refusal({ controllers: [UsersController] })).toBe(
-      '@MessageJob on UsersController.toItems: expected its class among the providers of a module, got it among the controllers',
+      '@MessageJob on UsersController.toItems: expected the class among the providers of a module, got it among the controllers',
     );
   });
 

@@ -9,6 +9,7 @@ import {
   Worker,
   WorkerModule,
   WorkerType,
+  type ClosingOptions,
   type JobProcessSetup,
 } from '../../../src/index.js';
 import { gate } from './gate.js';
@@ -25,11 +26,20 @@ export type Closing =
   | 'with workers at two signals'
   | 'with workers twice'
   | 'with workers twice, the last one at SIGTERM only'
+  | 'with workers twice, the last one at SIGINT only'
+  | 'with workers twice, the last one made at the end'
+  | 'with workers beside a slow application without them'
+  | 'with workers beside an application that has closed'
+  | 'with workers, then by hooks'
   | 'by hooks';
 export type Ending = 'finishes' | 'is signalled again' | 'hangs' | 'blocks' | 'fails';
 
 /** Opens when the application has closed, or could not be. */
 const over = gate();
+/** Opens when the item of the other application is worked on. */
+const otherWorks = gate();
+/** Longer than the process would live if the first application that is done ended it. */
+const LONGER_MS = 300;
 
 @Injectable()
 class Connection implements OnModuleDestroy, OnApplicationShutdown {
@@ -74,6 +84,7 @@ class SlowWorker extends Worker<string> {
   override async processItem(item: string) {
     console.log(`${item} starts`);
     await (this.jobs as WatchedJobProcess).shutdownBegins;
+    if (closing === 'with workers twice, the last one made at the end') await otherWorks.opened;
     if (ending === 'hangs' || ending === 'blocks') {
       console.log(`${item} ${ending}`);
       if (ending === 'blocks') for (;;);
@@ -99,9 +110,9 @@ class AppModule {}
 class SlowerWorker extends Worker<string> {
   override async processItem(item: string) {
     console.log(`${item} starts`);
+    otherWorks.open();
     await over.opened;
-    // Longer than the process would live if the other application ended it.
-    await delay(300);
+    await delay(LONGER_MS);
     console.log(`${item} ends`);
   }
 }
@@ -110,24 +121,72 @@ class SlowerWorker extends Worker<string> {
 @Module({ imports: [WorkerModule.forRoot()], providers: [SlowerWorker] })
 class OtherModule {}
 
+async function startOther(options: ClosingOptions): Promise<void> {
+  const other = await NestFactory.createApplicationContext(OtherModule, { logger: false });
+  closeWithWorkers(other, options);
+  await other.get(JobProcess).distributeWork('slower', 'other item');
+}
+
+/** Another one, without work, that closes when the first one has: at last by its module, as the connections of TypeORM do. */
+@Module({})
+class PlainModule implements OnApplicationShutdown {
+  async onApplicationShutdown() {
+    await over.opened;
+    await delay(LONGER_MS);
+    console.log('plain application closes');
+  }
+}
+
+/** One that does not wait for the first one. */
+@Module({})
+class ClosedModule implements OnModuleDestroy {
+  onModuleDestroy() {
+    console.log('closed application closes');
+  }
+}
+
 const app = await NestFactory.create(AppModule, { logger: false });
 if (closing === 'by hooks') app.enableShutdownHooks();
 else closeWithWorkers(app);
-if (closing === 'with workers and a listener') {
-  process.on('SIGTERM', () => console.log('listener is told of SIGTERM'));
-}
-if (closing === 'with workers twice, the last one at SIGTERM only') {
-  // With nobody but us there, the signal would end the process by itself.
-  process.on('SIGINT', () => console.log('listener is told of SIGINT'));
-}
-if (closing === 'with workers at two signals') {
-  process.prependOnceListener('SIGTERM', () => process.kill(process.pid, 'SIGINT'));
-}
 await app.listen(0, '127.0.0.1');
-if (closing === 'with workers twice' || closing === 'with workers twice, the last one at SIGTERM only') {
-  const other = await NestFactory.createApplicationContext(OtherModule, { logger: false });
-  closeWithWorkers(other, closing === 'with workers twice' ? {} : { signals: ['SIGTERM'] });
-  await other.get(JobProcess).distributeWork('slower', 'other item');
+switch (closing) {
+  case 'with workers':
+  case 'by hooks':
+    break;
+  case 'with workers, then by hooks':
+    app.enableShutdownHooks();
+    break;
+  case 'with workers and a listener':
+    process.on('SIGTERM', () => console.log('listener is told of SIGTERM'));
+    break;
+  case 'with workers at two signals':
+    process.prependOnceListener('SIGTERM', () => process.kill(process.pid, 'SIGINT'));
+    break;
+  case 'with workers twice':
+    await startOther({});
+    break;
+  case 'with workers twice, the last one at SIGTERM only':
+    // With nobody but us there, the signal would end the process by itself.
+    process.on('SIGINT', () => console.log('listener is told of SIGINT'));
+    await startOther({ signals: ['SIGTERM'] });
+    break;
+  case 'with workers twice, the last one at SIGINT only':
+    await startOther({ signals: ['SIGINT'] });
+    break;
+  case 'with workers twice, the last one made at the end':
+    void app.get(WatchedJobProcess).shutdownBegins.then(() => startOther({}));
+    break;
+  case 'with workers beside a slow application without them':
+    closeWithWorkers(await NestFactory.createApplicationContext(PlainModule, { logger: false }));
+    break;
+  case 'with workers beside an application that has closed': {
+    const closed = await NestFactory.createApplicationContext(ClosedModule, { logger: false });
+    closeWithWorkers(closed);
+    await closed.close();
+    break;
+  }
+  default:
+    closing satisfies never;
 }
 // The second one waits when the signal comes, and is worked on all the same.
 const items = ending === 'hangs' || ending === 'blocks' ? ['item 1'] : ['item 1', 'item 2'];

@@ -10,9 +10,7 @@ import {
   type OnModuleInit,
   Scope,
 } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import {
-  closeWithWorkers,
   CursorJob,
   getWorkerTypeToken,
   InjectWorkerType,
@@ -281,12 +279,4 @@ describe('a decorated class among the controllers is refused, as nobody would lo
 test('options for a worker type are refused by name where there is no worker type at all', async () => {
   const starting = startApplication({ imports: [WorkerModule.forRoot({ workers: { mial: {} } })] });
   await expect(starting).rejects.toThrow('workers.mial: expected a worker type (none is known), got "mial"');
-});
-
-test('closeWithWorkers names the module that is missing', async () => {
-  const app = await NestFactory.createApplicationContext({ module: class EmptyModule {} }, { logger: false });
-  expect(() => closeWithWorkers(app)).toThrow(
-    'closeWithWorkers(): expected an application with WorkerModule; add WorkerModule.forRoot() to the imports of its root module',
-  );
-  await app.close();
 });

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll } from '@jest/globals';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
+import { DataSource, type QueryRunner } from 'typeorm';
 import { WorkerModule, type JobProcess, type UploadRunResult } from '../../../src/index.js';
 import {
   getWorkerEntities,
@@ -12,6 +12,9 @@ import { createTestDatabase, type TestDatabase } from '../../support/database.js
 import { until } from '../../support/until.js';
 import { startApplication } from './applications.js';
 import { RowWorker } from './row-work.js';
+
+/** Longer than anything waits that is not stuck; a test that leaves a lock fails, and does not stop the others. */
+const LOCK_LIMIT_MS = 10_000;
 
 let database: TestDatabase;
 /** The connection of the test file. */
@@ -25,6 +28,7 @@ beforeAll(async () => {
     url: database.url,
     entities: getWorkerEntities(),
     migrations: getWorkerMigrations(),
+    extra: { lock_timeout: LOCK_LIMIT_MS },
   }).initialize();
   await dataSource.runMigrations();
   store = new TypeOrmUploadStore(dataSource);
@@ -49,8 +53,24 @@ export const waitingForLocks = (count: number) =>
       return answer!.waiting;
     },
     (waiting) => waiting === count,
-    10_000,
+    LOCK_LIMIT_MS / 2,
   );
+
+/** Does `work` while a transaction has done what `hold` does; whatever `work` leaves of it is rolled back. */
+export async function whileHeld(
+  hold: (holder: QueryRunner) => Promise<unknown>,
+  work: (holder: QueryRunner) => Promise<void>,
+): Promise<void> {
+  const holder = dataSource.createQueryRunner();
+  try {
+    await holder.startTransaction();
+    await hold(holder);
+    await work(holder);
+  } finally {
+    if (holder.isTransactionActive) await holder.rollbackTransaction();
+    await holder.release();
+  }
+}
 
 export const upload = (rows: Iterable<unknown> | AsyncIterable<unknown>, type = 'rows') =>
   store.receive({ name: 'users.csv', type }, rows);

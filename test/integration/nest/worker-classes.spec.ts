@@ -37,6 +37,7 @@ describe('worker classes', () => {
   });
 
   test('that do not extend Worker are refused', async () => {
+    // @ts-expect-error it does not extend Worker
     @WorkerType('loose')
     class LooseWorker {
       processItem() {}

@@ -101,7 +101,7 @@ describe('the time limit of a call of the store', () => {
       await jobs.processUserUpload('known')
     ).completed;
     const failures: unknown[] = [];
-    jobs.on('callbackFailed', (failure) => failures.push(failure));
+    jobs.on('outcomesNotWritten', (failure) => failures.push(failure));
     silence('recordOutcomes');
     isBroken = false;
     jobs.redriveDeadLetters({ ids: [jobs.deadLetters()[0]!.id] });
@@ -109,7 +109,11 @@ describe('the time limit of a call of the store', () => {
     expect(failures).toEqual([]);
     await clock.turn(1);
     expect(failures).toEqual([
-      { event: 'observer', error: expect.objectContaining({ code: 'UPLOAD_CALL_TIME_LIMIT' }) },
+      {
+        uploadId: 'known',
+        rows: [1],
+        error: expect.objectContaining({ code: 'UPLOAD_CALL_TIME_LIMIT' }),
+      },
     ]);
   });
 

@@ -23,6 +23,10 @@ describe('a row is stored', () => {
     ['with NUL and halves of surrogate pairs', 'a\0\ud800', '"a\\u0000\\ud800"'],
     ['with what it has twice', [shared, shared], '[{"a":1},{"a":1}]'],
   ])('%s', (_, row, json) => expect(rowJson(row, 1)).toBe(json));
+
+  test('up to 100,000,000 characters of JSON', () => {
+    expect(rowJson('x'.repeat(99_999_998), 1)).toHaveLength(100_000_000);
+  });
 });
 
 describe('a row is refused by its number', () => {
@@ -53,6 +57,18 @@ describe('a row is refused by its number', () => {
     expect(error).toBeInstanceOf(InvalidRowError);
     expect(error).toMatchObject({ code: 'INVALID_ROW', rowNumber: 7 });
     expect(error.message).toBe(`Row 7: expected a JSON value, got ${got}`);
+  });
+
+  test.each<[string, () => unknown, string]>([
+    ['it may be', () => 'x'.repeat(99_999_999), '100000001'],
+    // What V8 throws when it would write one of 2^29 characters, without the gigabyte for it.
+    ['a text can be', () => ({ toJSON: () => 'x'.repeat(2 ** 29) }), 'more than a string can have'],
+  ])('when it is longer as JSON than %s', (_, row, got) => {
+    expect(refusal(row())).toMatchObject({
+      code: 'INVALID_ROW',
+      rowNumber: 7,
+      message: `Row 7: expected at most 100000000 characters of JSON, got ${got}`,
+    });
   });
 
   test('with what was thrown as its cause', () => {

@@ -323,29 +323,29 @@ describe('a dead letter that is redriven', () => {
     expect(store.upload()).toMatchObject({ status: 'completed', done: 5, failed: 0 });
   });
 
-  test.each(['recordOutcomes', 'finish'])(
-    'is told of when %s fails, and the next is written',
-    async (call) => {
-      failing.set('b', new Error('bad'));
-      await (
-        await jobs.processUserUpload('known')
-      ).completed;
-      const failures: unknown[] = [];
-      jobs.on('callbackFailed', (failure) => failures.push(failure));
-      store.broken.add(call);
-      failing.clear();
-      const [first, second] = jobs.deadLetters();
-      jobs.redriveDeadLetters({ ids: [first!.id] });
-      await settle();
-      expect(failures).toEqual([
-        { event: 'observer', error: expect.objectContaining({ message: `${call} is broken` }) },
-      ]);
-      store.broken.clear();
-      jobs.redriveDeadLetters({ ids: [second!.id] });
-      await settle();
-      expect(store.states()).toMatchObject({ 2: 'done' });
-    },
-  );
+  test.each([
+    ['recordOutcomes', [1]],
+    ['finish', []],
+  ])('is told of when %s fails, and the next is written', async (call, rows) => {
+    failing.set('b', new Error('bad'));
+    await (
+      await jobs.processUserUpload('known')
+    ).completed;
+    const failures: unknown[] = [];
+    jobs.on('outcomesNotWritten', (failure) => failures.push(failure));
+    store.broken.add(call);
+    failing.clear();
+    const [first, second] = jobs.deadLetters();
+    jobs.redriveDeadLetters({ ids: [first!.id] });
+    await settle();
+    expect(failures).toEqual([
+      { uploadId: 'known', rows, error: expect.objectContaining({ message: `${call} is broken` }) },
+    ]);
+    store.broken.clear();
+    jobs.redriveDeadLetters({ ids: [second!.id] });
+    await settle();
+    expect(store.states()).toMatchObject({ 2: 'done' });
+  });
 
   test('before a shutdown is written before it has ended', async () => {
     await (

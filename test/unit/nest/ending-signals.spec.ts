@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { exitAtNext, type NextSignals } from '../../../src/nest/ending-signals.js';
+import { endBy, exitAtNext, type NextSignals } from '../../../src/nest/ending-signals.js';
 
 const SAME_PRESS_MS = 500;
+const MOMENT_MS = 100;
 const BY_SIGTERM = 143;
 const BY_SIGINT = 130;
 
@@ -46,6 +47,23 @@ describe('exitAtNext, where others listen as well', () => {
     expect(exit).not.toHaveBeenCalled();
     expect(jest.getTimerCount()).toBe(0);
   });
+});
+
+test('endBy gives others that listen to the signal a moment, and exits then', () => {
+  jest.useFakeTimers();
+  const exit = jest.spyOn(process, 'exit').mockImplementation((() => undefined) as () => never);
+  process.on('SIGTERM', ignore);
+  try {
+    endBy('SIGTERM');
+    jest.advanceTimersByTime(MOMENT_MS - 1);
+    expect(exit).not.toHaveBeenCalled();
+    jest.advanceTimersByTime(1);
+    expect(exit.mock.calls).toEqual([[BY_SIGTERM]]);
+  } finally {
+    process.off('SIGTERM', ignore);
+    exit.mockRestore();
+    jest.useRealTimers();
+  }
 });
 
 function ignore(): void {}

@@ -1,12 +1,14 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { workerTables } from './worker-tables.js';
 
-/** The tables of `WorkerUpload` and `WorkerUploadRow`. */
+/** The tables of `WorkerUpload` and `WorkerUploadRow`, in the schema and with the prefix of the data source. */
 export class CreateWorkerUploads1764000000000 implements MigrationInterface {
   readonly name = 'CreateWorkerUploads1764000000000';
 
   async up(runner: QueryRunner): Promise<void> {
+    const { uploads, rows } = workerTables(runner.dataSource);
     await runner.query(`
-      CREATE TABLE worker_uploads (
+      CREATE TABLE ${uploads} (
         id uuid PRIMARY KEY,
         name text NOT NULL,
         type text NOT NULL,
@@ -18,7 +20,7 @@ export class CreateWorkerUploads1764000000000 implements MigrationInterface {
         finished_at timestamptz
       )`);
     await runner.query(`
-      CREATE TABLE worker_upload_rows (
+      CREATE TABLE ${rows} (
         upload_id uuid NOT NULL,
         number integer NOT NULL,
         payload json NOT NULL,
@@ -30,7 +32,8 @@ export class CreateWorkerUploads1764000000000 implements MigrationInterface {
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('DROP TABLE worker_upload_rows');
-    await runner.query('DROP TABLE worker_uploads');
+    const { uploads, rows } = workerTables(runner.dataSource);
+    await runner.query(`DROP TABLE ${rows}`);
+    await runner.query(`DROP TABLE ${uploads}`);
   }
 }

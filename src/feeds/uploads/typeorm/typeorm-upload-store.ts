@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { Not, Raw, type DataSource } from 'typeorm';
+import { Not, Raw, type DataSource, type EntityManager } from 'typeorm';
 import { errorText } from '../../../core/error-text.js';
 import { findProblems, given, refuseProblems } from '../../../core/option-rules.js';
 import { toError } from '../../../core/to-error.js';
 import { checkReceiveArguments, type ReceivedUpload } from '../receive-arguments.js';
 import { UnknownUploadError, UploadDiscardedError, UploadInUseError } from '../upload-errors.js';
 import type { RowOutcome, Upload, UploadRow, UploadStore } from '../upload-store.js';
+import { onPrimary } from './on-primary.js';
+import { recordOutcomes } from './record-outcomes.js';
 import { uploadQueryRules, type UploadQuery } from './upload-query.js';
+import { workerTables } from './worker-tables.js';
 import { WorkerUpload } from './worker-upload.entity.js';
 import { WorkerUploadRow } from './worker-upload-row.entity.js';
 import { writeRows } from './write-rows.js';
@@ -20,7 +23,13 @@ const MANY_ROWS = 10_000;
 /** As `randomUUID` writes it: an upload has one id, while Postgres takes it in several spellings. */
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Uploads in Postgres, by TypeORM. The data source needs the entities and migrations of `getWorkerEntities`. */
+/** What an upload is made of, as in `toUpload`. */
+const UPLOAD_COLUMNS = 'id, name, type, status, rows, done, failed';
+
+/**
+ * Uploads in Postgres, by TypeORM. The data source needs the entities of `getWorkerEntities`, and their tables, as the
+ * migrations of `getWorkerMigrations` make them. Where it has replicas, all that is read here is read from the primary.
+ */
 export class TypeOrmUploadStore implements UploadStore {
   /** Those that come in by this store. */
   private readonly receiving = new Set<string>();
@@ -30,7 +39,7 @@ export class TypeOrmUploadStore implements UploadStore {
   /**
    * A row is stored as `JSON.stringify` writes it: a Date as its ISO text, a number that is not finite as null, a member
    * that is undefined or a function not at all, and what has a `toJSON` as that says. Texts keep all of their characters,
-   * NUL and halves of surrogate pairs included.
+   * NUL and halves of surrogate pairs included. It may have 100,000,000 characters of JSON.
    *
    * @throws InvalidOptionsError, and nothing is written; InvalidRowError that has the number of the row, from 1;
    *   UploadDiscardedError; what `rows` throws; an AggregateError of one of these and another when what came in could not be
@@ -42,7 +51,7 @@ export class TypeOrmUploadStore implements UploadStore {
     this.receiving.add(id);
     try {
       const { name, type } = upload;
-      await this.uploads.insert({ id, name, type, status: 'receiving' });
+      await this.dataSource.manager.insert(WorkerUpload, { id, name, type, status: 'receiving' });
       return await this.receiveRows(id, rows);
     } finally {
       this.receiving.delete(id);
@@ -51,13 +60,13 @@ export class TypeOrmUploadStore implements UploadStore {
 
   async find(id: string): Promise<Upload | undefined> {
     if (!UUID.test(id)) return undefined;
-    const upload = await this.uploads.findOneBy({ id });
+    const upload = await onPrimary(this.dataSource, (manager) => manager.findOneBy(WorkerUpload, { id }));
     return upload === null ? undefined : toUpload(upload);
   }
 
   async readPage(id: string, after: number, limit: number): Promise<readonly UploadRow[]> {
     return this.dataSource.query<UploadRow[]>(
-      `SELECT number, payload FROM worker_upload_rows
+      `SELECT number, payload FROM ${this.tables.rows}
        WHERE upload_id = $1 AND number > $2 AND state = 'pending'
        ORDER BY number LIMIT $3`,
       [id, after, limit],
@@ -66,46 +75,13 @@ export class TypeOrmUploadStore implements UploadStore {
 
   async recordOutcomes(id: string, outcomes: readonly RowOutcome[]): Promise<void> {
     if (outcomes.length === 0) return;
-    // The rows are locked in the order of their numbers, so that two calls at once don't lock crosswise, and what they
-    // were is read after that, so that neither counts what the other has.
-    await this.dataSource.query(
-      `WITH outcome AS (
-         SELECT * FROM unnest($2::int[], $3::int[], $4::text[], $5::text[]) AS o(number, attempts, state, error)
-       ), before AS (
-         SELECT row.number, row.state
-         FROM worker_upload_rows AS row
-         WHERE row.upload_id = $1 AND row.number = ANY($2::int[]) AND row.state <> 'done'
-         ORDER BY row.number
-         FOR UPDATE
-       ), after AS (
-         UPDATE worker_upload_rows AS row
-         SET state = outcome.state, attempts = outcome.attempts, error = outcome.error
-         FROM before JOIN outcome USING (number)
-         WHERE row.upload_id = $1 AND row.number = before.number
-         RETURNING before.state AS old_state, row.state AS new_state
-       ), moved AS (
-         SELECT count(*) FILTER (WHERE new_state = 'done') AS to_done,
-                count(*) FILTER (WHERE new_state = 'failed') - count(*) FILTER (WHERE old_state = 'failed') AS to_failed
-         FROM after
-       )
-       UPDATE worker_uploads
-       SET done = done + to_done, failed = failed + to_failed
-       FROM moved
-       WHERE id = $1`,
-      [
-        id,
-        outcomes.map(({ number }) => number),
-        outcomes.map(({ attempts }) => attempts),
-        outcomes.map(({ state }) => state),
-        outcomes.map((outcome) => (outcome.state === 'done' ? null : withoutNul(outcome.error))),
-      ],
-    );
+    await recordOutcomes(this.dataSource, id, outcomes);
   }
 
   async start(id: string): Promise<void> {
     // One that has ended stays so: the call may come late, as that of a run that has given it up.
     const [, found] = await this.dataSource.query<[unknown[], number]>(
-      `UPDATE worker_uploads
+      `UPDATE ${this.tables.uploads}
        SET status = CASE WHEN done + failed < rows THEN 'processing' ELSE status END,
            finished_at = CASE WHEN done + failed < rows THEN NULL ELSE finished_at END
        WHERE id = $1`,
@@ -115,16 +91,18 @@ export class TypeOrmUploadStore implements UploadStore {
   }
 
   async finish(id: string): Promise<Upload> {
-    await this.dataSource.query(
-      `UPDATE worker_uploads
+    const [[upload]] = await this.dataSource.query<[Upload[], number]>(
+      `UPDATE ${this.tables.uploads}
        SET status = CASE WHEN done + failed < rows THEN 'processing'
                          WHEN failed > 0 THEN 'completed-with-failures'
                          ELSE 'completed' END,
            finished_at = CASE WHEN done + failed < rows THEN NULL ELSE now() END
-       WHERE id = $1`,
+       WHERE id = $1
+       RETURNING ${UPLOAD_COLUMNS}`,
       [id],
     );
-    return this.get(id);
+    if (upload === undefined) throw new UnknownUploadError(id);
+    return upload;
   }
 
   /**
@@ -135,14 +113,13 @@ export class TypeOrmUploadStore implements UploadStore {
   async list(query: UploadQuery = {}): Promise<WorkerUpload[]> {
     refuseProblems('list()', findProblems(query, uploadQueryRules));
     const { status, olderThanMs: ageMs = 0, limit = LISTED } = query;
-    return this.uploads.find({
-      where: {
-        ...given({ status }),
-        createdAt: Raw((column) => `${column} <= now() - :ageMs * interval '1 millisecond'`, { ageMs }),
-      },
-      order: { createdAt: 'ASC', id: 'ASC' },
-      take: limit,
-    });
+    const where = {
+      ...given({ status }),
+      createdAt: Raw((column) => `${column} <= now() - :ageMs * interval '1 millisecond'`, { ageMs }),
+    };
+    return onPrimary(this.dataSource, (manager) =>
+      manager.find(WorkerUpload, { where, order: { createdAt: 'ASC', id: 'ASC' }, take: limit }),
+    );
   }
 
   /**
@@ -167,53 +144,63 @@ export class TypeOrmUploadStore implements UploadStore {
     return isGone;
   }
 
-  private get uploads() {
-    return this.dataSource.getRepository(WorkerUpload);
-  }
-
-  /** @throws UnknownUploadError */
-  private async get(id: string): Promise<Upload> {
-    const upload = await this.find(id);
-    if (upload === undefined) throw new UnknownUploadError(id);
-    return upload;
+  private get tables() {
+    return workerTables(this.dataSource);
   }
 
   private async receiveRows(id: string, rows: AsyncIterable<unknown> | Iterable<unknown>): Promise<Upload> {
     try {
       const count = await writeRows(this.dataSource, id, rows);
       // Postgres plans by what it last counted: without a new count, reading a page of many new rows takes a hundred times as long.
-      if (count >= MANY_ROWS) await this.dataSource.query('ANALYZE worker_upload_rows');
-      const isReceiving = { id, status: 'receiving' } as const;
-      const { affected } = await this.uploads.update(isReceiving, { status: 'received', rows: count });
-      if (affected === 0) throw new UploadDiscardedError(id);
-      return await this.get(id);
+      if (count >= MANY_ROWS) await this.dataSource.query(`ANALYZE ${this.tables.rows}`);
+      return await this.markReceived(id, count);
     } catch (error) {
-      await this.abortAfter(error, id);
+      const received = await this.abortAfter(error, id);
+      if (received !== undefined) return received;
       throw error;
     }
   }
 
-  /** What broke the upload is what its sender has to hear of, also when the rest could not be cleared away. */
-  private async abortAfter(reason: unknown, id: string): Promise<void> {
-    const abortError = await this.abort(id).then(() => undefined, toError);
-    if (abortError === undefined) return;
-    throw new AggregateError(
-      [reason, abortError],
-      `${errorText(toError(reason))}; what came in of upload ${id} could not be cleared away: ${errorText(abortError)}`,
-      { cause: reason },
+  /** @throws UploadDiscardedError */
+  private async markReceived(id: string, count: number): Promise<Upload> {
+    const [[upload]] = await this.dataSource.query<[Upload[], number]>(
+      `UPDATE ${this.tables.uploads} SET status = 'received', rows = $2
+       WHERE id = $1 AND status = 'receiving'
+       RETURNING ${UPLOAD_COLUMNS}`,
+      [id, count],
     );
+    if (upload === undefined) throw new UploadDiscardedError(id);
+    return upload;
   }
 
-  /** What came in of a broken upload is of no use to anybody. */
-  private async abort(id: string): Promise<void> {
-    await this.dataSource.query('DELETE FROM worker_upload_rows WHERE upload_id = $1', [id]);
-    await this.uploads.update(id, { status: 'aborted' });
+  /** What broke the upload is what its sender has to hear of, also when the rest could not be cleared away. */
+  private abortAfter(reason: unknown, id: string): Promise<Upload | undefined> {
+    const aborting = this.dataSource.transaction((manager) => abort(manager, id));
+    return aborting.catch((thrown: unknown) => {
+      throw notClearedAway(id, toError(thrown), reason);
+    });
   }
 }
 
-/** Postgres has no NUL character in texts. */
-function withoutNul(text: string): string {
-  return text.replaceAll('\0', '\u{FFFD}');
+function notClearedAway(id: string, error: Error, reason: unknown): AggregateError {
+  const message = `what came in of upload ${id} could not be cleared away: ${errorText(error)}`;
+  return new AggregateError([reason, error], `${errorText(toError(reason))}; ${message}`, { cause: reason });
+}
+
+/**
+ * Clears away what came in of a broken upload, as it is of no use to anybody.
+ *
+ * @returns the upload when it did come in: only the answer that said so was lost
+ */
+async function abort(manager: EntityManager, id: string): Promise<Upload | undefined> {
+  // The lock also waits for rows whose writing was given up, as the connection broke.
+  const lock = { mode: 'pessimistic_write' } as const;
+  const upload = await manager.findOne(WorkerUpload, { where: { id }, lock });
+  if (upload === null) return undefined;
+  if (upload.status !== 'receiving') return toUpload(upload);
+  await manager.update(WorkerUpload, { id }, { status: 'aborted' });
+  await manager.delete(WorkerUploadRow, { uploadId: id });
+  return undefined;
 }
 
 function toUpload({ id, name, type, status, rows, done, failed }: WorkerUpload): Upload {

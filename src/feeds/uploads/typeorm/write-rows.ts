@@ -1,9 +1,13 @@
 import type { DataSource } from 'typeorm';
 import { UploadDiscardedError } from '../upload-errors.js';
 import { rowJson } from '../row-json.js';
+import { workerTables, type WorkerTables } from './worker-tables.js';
 
-/** Rows that are written in one statement. */
-const WRITE_ROWS = 1_000;
+/** Rows that are written in one statement, at the most. */
+const PART_ROWS = 1_000;
+
+/** Characters of JSON with which a part is written, however few rows it has. */
+const PART_LENGTH = 8_000_000;
 
 /**
  * Writes the rows of an upload that is `receiving`, numbered from 1, as they come.
@@ -18,14 +22,18 @@ export async function writeRows(
 ): Promise<number> {
   let count = 0;
   let waiting: string[] = [];
+  let waitingLength = 0;
   const write = async () => {
     await writePart(dataSource, id, count - waiting.length + 1, waiting);
     waiting = [];
+    waitingLength = 0;
   };
   for await (const row of rows) {
     count++;
-    waiting.push(rowJson(row, count));
-    if (waiting.length === WRITE_ROWS) await write();
+    const json = rowJson(row, count);
+    waiting.push(json);
+    waitingLength += json.length;
+    if (waiting.length === PART_ROWS || waitingLength >= PART_LENGTH) await write();
   }
   if (waiting.length > 0) await write();
   return count;
@@ -37,18 +45,21 @@ async function writePart(
   first: number,
   payloads: readonly string[],
 ): Promise<void> {
-  const [{ written }] = await dataSource.query<[{ written: number }]>(WRITE_PART, [id, first, payloads]);
+  const statement = insertion(workerTables(dataSource));
+  // As one JSON: an array of texts would be escaped once more by the driver, which takes gigabytes for what is all quotes.
+  const parameters = [id, first, `[${payloads.join(',')}]`];
+  const [{ written }] = await dataSource.query<[{ written: number }]>(statement, parameters);
   if (written === 0) throw new UploadDiscardedError(id);
 }
 
 // The lock keeps the upload until its rows are in, so that whoever discards it finds all of them.
-const WRITE_PART = `
+const insertion = ({ uploads, rows }: WorkerTables) => `
   WITH upload AS (
-    SELECT id FROM worker_uploads WHERE id = $1 AND status = 'receiving' FOR KEY SHARE
+    SELECT id FROM ${uploads} WHERE id = $1 AND status = 'receiving' FOR KEY SHARE
   ), written AS (
-    INSERT INTO worker_upload_rows (upload_id, number, payload)
-    SELECT id, $2 + place - 1, payload::json
-    FROM upload, unnest($3::text[]) WITH ORDINALITY AS p(payload, place)
+    INSERT INTO ${rows} (upload_id, number, payload)
+    SELECT id, $2 + place - 1, payload
+    FROM upload, json_array_elements($3::json) WITH ORDINALITY AS p(payload, place)
     RETURNING number
   )
   SELECT count(*)::int AS written FROM written`;
