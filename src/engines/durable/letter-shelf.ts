@@ -1,0 +1,44 @@
+import type { DeadReason } from '../../core/outcome.js';
+
+/** A dead letter as a store keeps it. */
+export interface StoredLetter {
+  /** The item's id. */
+  readonly id: string;
+  readonly jobId: string;
+  readonly index: number;
+  readonly payload: unknown;
+  readonly reason: DeadReason;
+  readonly error: StoredError;
+  readonly attempts: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly diedAtMs: number;
+  /** What goes with the item when it is redriven. */
+  readonly orderKey: string | undefined;
+  readonly isTracked: boolean;
+}
+
+export interface StoredError {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  /** The `code` of a typed error. */
+  readonly code: string | undefined;
+}
+
+/** A stored letter with its place among all that were ever stored: a later one has a higher number. */
+export interface ShelvedLetter extends StoredLetter {
+  readonly sequence: number;
+}
+
+/** The dead letters of one worker type in a store. */
+export interface LetterShelf {
+  /** Stores letters. One that is there already stays as it is. @returns how many letters there are now */
+  add(letters: readonly StoredLetter[]): Promise<number>;
+  count(): Promise<number>;
+  /** At most `limit` letters with a higher sequence than `after`, the oldest first. */
+  list(after: number, limit: number): Promise<readonly ShelvedLetter[]>;
+  /** The letters of these ids that are there, in any order. */
+  find(ids: readonly string[]): Promise<readonly ShelvedLetter[]>;
+  /** @returns the ids of those that were there */
+  remove(ids: readonly string[]): Promise<readonly string[]>;
+}
