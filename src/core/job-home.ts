@@ -4,8 +4,8 @@ import type { Job } from './job.js';
 export interface JobHome {
   readonly type: string;
   readonly idPrefix: string;
-  cancelJob(job: Job): void;
+  cancelJob(job: Job): Promise<void> | void;
   jobEnded(job: Job): void;
   /** Runs the items of these jobs now that await a retry. @returns how many */
-  retryJobs(jobs: Iterable<Job>): number;
+  retryJobs(jobs: Iterable<Job>): Promise<number>;
 }

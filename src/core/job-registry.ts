@@ -2,16 +2,38 @@ import { randomBytes } from 'node:crypto';
 import type { EventChannel } from './events.js';
 import type { JobHome } from './job-home.js';
 import { Job } from './job.js';
+import { SignalCancels } from './signal-cancels.js';
 import type { SubmitOptions } from './submit-options.js';
+import type { WorkerPool } from './worker-pool.js';
+import type { Workloads } from './workloads.js';
 
-/** Makes the jobs of a process, and finds those that are tracked and have not ended. */
+/** Makes the jobs of a process, finds those that are tracked and have not ended, and cancels them. */
 export class JobRegistry {
   /** Tells the jobs of one process from those of all others. */
   readonly idPrefix = randomBytes(6).toString('base64url');
   private readonly tracked = new Map<string, Job>();
+  private readonly signalCancels = new SignalCancels();
   private sequence = 0;
 
-  constructor(private readonly events: EventChannel) {}
+  constructor(
+    private readonly events: EventChannel,
+    private readonly workloads: Workloads,
+    private readonly pool: WorkerPool,
+  ) {}
+
+  /** What the jobs of a worker type have in common. */
+  makeHome(type: string): JobHome {
+    return {
+      type,
+      idPrefix: this.idPrefix,
+      cancelJob: (job) => this.cancel(job),
+      jobEnded: (job) => {
+        if (job.uniqueKeys !== undefined) this.workloads.get(type).releaseKeys(job);
+        this.jobEnded(job);
+      },
+      retryJobs: async (jobs) => this.workloads.retryJobs(jobs),
+    };
+  }
 
   make(home: JobHome, options?: SubmitOptions): Job {
     return new Job(home, this.sequence++, options);
@@ -26,7 +48,19 @@ export class JobRegistry {
     return this.tracked.get(id);
   }
 
-  jobEnded(job: Job): void {
+  /** Cancels the job when the signal aborts. */
+  cancelBy(signal: AbortSignal, job: Job): void {
+    this.signalCancels.watch(signal, job);
+  }
+
+  private cancel(job: Job): void {
+    job.producer?.stop();
+    job.seal();
+    this.workloads.get(job.type).dropJob(job);
+    this.pool.abortJob(job);
+  }
+
+  private jobEnded(job: Job): void {
     if (!job.tracked) return;
     this.tracked.delete(job.id);
     this.events.emit('jobEnded', job);

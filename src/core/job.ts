@@ -163,14 +163,14 @@ export class Job {
    * Stops reading the source, drops the items that wait and aborts the signals of those that run. An item that
    * completes all the same counts as done. A job that has ended is left as it is.
    */
-  cancel(): void {
+  async cancel(): Promise<void> {
     if (this.isCancelled || this.ended) return;
     this.isCancelled = true;
-    this.home.cancelJob(this);
+    await this.home.cancelJob(this);
   }
 
   /** Runs its items now that await a retry. @returns how many */
-  retryFailedItems(): number {
+  retryFailedItems(): Promise<number> {
     return this.home.retryJobs([this]);
   }
 
@@ -265,7 +265,7 @@ export const NOBODY = new Job(
     idPrefix: '',
     cancelJob: () => undefined,
     jobEnded: () => undefined,
-    retryJobs: () => 0,
+    retryJobs: () => Promise.resolve(0),
   },
   0,
 );

@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js';
 import { systemClock } from './clock.js';
 import type { DeadLetter } from './dead-letters.js';
+import type { EngineFactory } from './engine.js';
 import type { UnfinishedItem } from './events.js';
 import {
   boolean,
@@ -72,6 +73,8 @@ export type WorkerTypeOptionsInput = Partial<Omit<WorkerTypeOptions, 'retry'>> &
 export interface WorkerProcessOptionsInput extends Omit<WorkerTypeOptionsInput, 'maxConcurrency'> {
   /** Most workers at a time over all types, 1 or more. Default 10. */
   readonly maxConcurrency?: number;
+  /** Where items wait. Default: in the memory of this process. */
+  readonly engine?: EngineFactory;
   /** Milliseconds in which `shutdown` lets work finish before it aborts what still runs. 0: aborts at once. Default 20,000. */
   readonly shutdownTimeoutMs?: number;
   /** Milliseconds that an aborted handler has to return before it is left alone. 0: it is left at once. Default 1,000. */
@@ -98,6 +101,7 @@ export interface WorkerProcessOptionsInput extends Omit<WorkerTypeOptionsInput, 
 /** Options of a worker process, complete. */
 export interface WorkerProcessOptions {
   readonly maxConcurrency: number;
+  readonly engine: EngineFactory | undefined;
   readonly shutdownTimeoutMs: number;
   readonly abortGraceMs: number;
   readonly handOverTimeoutMs: number;
@@ -152,9 +156,16 @@ const typeRules: Rules<WorkerTypeOptions> = {
   maxAbandoned: wholeNumber(0),
 };
 
+const hasEngineMethods = hasMethods('what redisEngine() makes', ['createEngine']);
+
+/** The function that makes one is given easily in place of what it makes. */
+const engineRule: Rule = (value) =>
+  typeof value === 'function' ? 'expected an engine, as in redisEngine({ … })' : hasEngineMethods(value);
+
 /** The rules of a process's options, by name. */
 export const processRules: Rules<WorkerProcessOptionsInput> = {
   ...typeRules,
+  engine: engineRule,
   shutdownTimeoutMs: duration,
   abortGraceMs: duration,
   handOverTimeoutMs: duration,
@@ -217,6 +228,7 @@ export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): Wo
   refuseProblems('Worker process', findProcessOptionProblems(input));
   const {
     maxConcurrency = MAX_CONCURRENCY,
+    engine,
     shutdownTimeoutMs = 20_000,
     abortGraceMs = 1_000,
     handOverTimeoutMs = 10_000,
@@ -231,6 +243,7 @@ export function resolveProcessOptions(input: WorkerProcessOptionsInput = {}): Wo
   } = input;
   return Object.freeze({
     maxConcurrency,
+    engine,
     shutdownTimeoutMs,
     abortGraceMs,
     handOverTimeoutMs,

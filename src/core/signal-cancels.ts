@@ -7,7 +7,7 @@ export class SignalCancels {
 
   /** Cancels `job` when `signal` aborts, as long as the job has not ended. */
   watch(signal: AbortSignal, job: Job): void {
-    if (signal.aborted) job.cancel();
+    if (signal.aborted) void job.cancel();
     else this.add(signal, job);
   }
 
@@ -34,6 +34,6 @@ export class SignalCancels {
   private readonly cancelAll = (event: Event): void => {
     const signal = event.target as AbortSignal;
     const jobs = this.jobsBySignal.get(signal) ?? [];
-    for (const job of jobs) job.cancel();
+    for (const job of jobs) void job.cancel();
   };
 }

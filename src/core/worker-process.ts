@@ -1,11 +1,10 @@
 import type { Clock } from './clock.js';
 import type { WorkCounts } from './counts.js';
 import type { DeadLetter, DeadLetterQuery, DeadLetterSelection } from './dead-letters.js';
+import type { Engine, QueueDepth } from './engine.js';
 import { ProcessClosedError } from './errors.js';
 import { EventChannel, type EventName, type Listener } from './events.js';
 import { Intake } from './intake.js';
-import { keysOf, type KeyOption } from './item-keys.js';
-import type { JobHome } from './job-home.js';
 import { JobRegistry } from './job-registry.js';
 import type { Job } from './job.js';
 import {
@@ -14,16 +13,16 @@ import {
   type WorkerProcessOptions,
   type WorkerProcessOptionsInput,
 } from './options.js';
+import { memoryEngine } from './memory-engine.js';
 import { OrderedEnd } from './ordered-end.js';
 import type { PerformanceReport } from './performance-report.js';
+import { ProcessStage } from './process-stage.js';
 import { promiseWithResolve } from './promise-with-resolve.js';
-import { SignalCancels } from './signal-cancels.js';
-import { classifySource, type ClassifiedSource, type Source } from './sources.js';
-import { checkSubmitOptions, dueMsOf, laneOf, type SubmitOptions } from './submit-options.js';
+import type { Source } from './sources.js';
+import type { SubmitOptions } from './submit-options.js';
 import { TimeSlices } from './time-slices.js';
 import { resolveDefinition, type WorkerDefinition } from './worker-definition.js';
 import { WorkerPool } from './worker-pool.js';
-import { withoutDuplicates } from './without-duplicates.js';
 import { Workload } from './workload.js';
 import { Workloads } from './workloads.js';
 
@@ -46,26 +45,35 @@ export class WorkerProcess {
   protected readonly options: WorkerProcessOptions;
   protected readonly events = new EventChannel();
   private readonly workloads = new Workloads();
+  private readonly stage = new ProcessStage();
   private readonly jobs: JobRegistry;
   private readonly intake: Intake;
-  private readonly signalCancels = new SignalCancels();
-  private lastOffered: Workload | undefined = undefined;
+  private readonly engine: Engine;
   private deaths = 1;
-  private stage: 'open' | 'draining' | 'closed' = 'open';
   private closed: Promise<void> | undefined = undefined;
   private readonly poolEnded = promiseWithResolve<void>();
 
   /** @throws InvalidOptionsError that names every wrong option */
   constructor(options: WorkerProcessOptionsInput = {}) {
     this.options = resolveProcessOptions(options);
-    const { clock, maxConcurrency } = this.options;
+    const { clock, maxConcurrency, engine = memoryEngine } = this.options;
     this.clock = clock;
     const slices = new TimeSlices(clock);
-    this.jobs = new JobRegistry(this.events);
     this.intake = new Intake(slices);
     this.pool = new WorkerPool(maxConcurrency, this.events, clock, slices);
     this.pool.onEnd = () => this.poolEnds();
-    if (this.options.autoStart) this.pool.open();
+    this.jobs = new JobRegistry(this.events, this.workloads, this.pool);
+    this.engine = engine.createEngine({
+      options: this.options,
+      events: this.events,
+      stage: this.stage,
+      pool: this.pool,
+      workloads: this.workloads,
+      jobs: this.jobs,
+      intake: this.intake,
+    });
+    // Who waits for it hears of what goes wrong; nobody else has to.
+    if (this.options.autoStart) this.start().catch(() => undefined);
   }
 
   // ── worker types ──────────────────────────────────────────────────────────
@@ -81,7 +89,7 @@ export class WorkerProcess {
     this.workloads.refuseKnown(type);
     const { source, options: input } = resolveDefinition(type, definition);
     const options = resolveTypeOptions(type, input, this.options);
-    const workload = new Workload(options, this.jobs.make(this.makeHome(type)), {
+    const workload = new Workload(options, this.jobs.make(this.jobs.makeHome(type)), {
       events: this.events,
       clock: this.options.clock,
       random: this.options.random,
@@ -90,6 +98,7 @@ export class WorkerProcess {
     });
     this.pool.register(workload, source);
     this.workloads.add(workload);
+    this.engine.addType(workload);
   }
 
   /** The names of the registered worker types. */
@@ -117,33 +126,7 @@ export class WorkerProcess {
     source: Source<Payload>,
     options?: SubmitOptions,
   ): Promise<Job> {
-    const workload = this.workloads.get(type);
-    if (options !== undefined) checkSubmitOptions(options, workload);
-    const work = this.readSource(source, options);
-    const uniqueKeys = this.readKeys('uniqueKey', work, options);
-    const orderKeys = this.readKeys('orderKey', work, options);
-    const fromHandler = options?.fromHandler === true;
-    this.intake.refuseIfFull(workload, work, fromHandler);
-    const job = this.jobs.make(workload.home, options);
-    if (options !== undefined) {
-      job.dueMs = dueMsOf(options, this.clock);
-      job.lane = laneOf(options);
-      job.orderKeys = orderKeys;
-      job.isEnveloped = job.dueMs > 0 || orderKeys !== undefined;
-    }
-    if (work.kind !== 'item' || options?.track === true) this.jobs.track(job);
-    if (options?.signal?.aborted === true) {
-      this.intake.forgo(work);
-      job.cancel();
-      return job;
-    }
-    const taken =
-      uniqueKeys === undefined ? work : withoutDuplicates(work, uniqueKeys, job, workload.uniqueKeys);
-    const rest = this.intake.submit(workload, job, taken, fromHandler);
-    if (options?.signal !== undefined) this.signalCancels.watch(options.signal, job);
-    const refusal = rest === undefined ? undefined : await rest.ended;
-    if (refusal !== undefined) throw refusal;
-    return job;
+    return this.engine.submit(this.workloads.get(type), source, options);
   }
 
   /**
@@ -154,16 +137,12 @@ export class WorkerProcess {
    * @throws UnknownWorkerTypeError
    */
   offer<Payload>(type: string, payload: Payload): boolean {
-    // Most calls are for the type of the last one: comparing two texts that are the same costs less than a look-up.
-    if (this.lastOffered?.type !== type) this.lastOffered = this.workloads.get(type);
-    const workload = this.lastOffered;
-    if (this.stage !== 'open') return false;
-    return workload.submit(workload.offered, payload);
+    return this.engine.offer(type, payload);
   }
 
   /** The job with this id, if it is tracked and has not ended. */
-  findJob(id: string): Job | undefined {
-    return this.jobs.find(id);
+  findJob(id: string): Promise<Job | undefined> {
+    return this.engine.findJob(id);
   }
 
   /**
@@ -174,81 +153,28 @@ export class WorkerProcess {
    * @throws DeadLettersFullError when as many are kept as may be
    * @throws ProcessClosedError when the process has been shut down
    */
-  rejectItem(type: string, payload: unknown, error: Error): Job {
+  async rejectItem(type: string, payload: unknown, error: Error): Promise<Job> {
     const workload = this.workloads.get(type);
-    if (this.stage === 'closed') throw new ProcessClosedError('rejectItem()');
-    const job = this.jobs.make(workload.home);
-    workload.reject(job, payload, error);
-    job.seal();
-    return job;
-  }
-
-  /** @throws ProcessClosedError when work of this kind is not taken any more */
-  private readSource<Payload>(
-    source: Source<Payload>,
-    options: SubmitOptions | undefined,
-  ): ClassifiedSource<Payload> {
-    this.refuseWhenNotTaken(options);
-    const work = classifySource(source);
-    // Getters of an array are code of the user's, which may have ended the process.
-    this.refuseWhenNotTaken(options);
-    if (this.stage === 'open' || work.kind !== 'stream') return work;
-    this.intake.forgo(work);
-    throw new ProcessClosedError('distributeWork() of an iterable');
-  }
-
-  /** @throws InvalidOptionsError when a key is none; what the function throws that makes them; ProcessClosedError */
-  private readKeys(
-    option: KeyOption,
-    work: ClassifiedSource<unknown>,
-    options: SubmitOptions | undefined,
-  ): string[] | undefined {
-    const key = options?.[option];
-    if (key === undefined) return undefined;
-    try {
-      const keys = keysOf(option, key, work);
-      // It was asked of the user's function, which may have ended the process.
-      this.refuseWhenNotTaken(options);
-      return keys;
-    } catch (error) {
-      this.intake.forgo(work);
-      throw error;
-    }
-  }
-
-  private refuseWhenNotTaken(options: SubmitOptions | undefined): void {
-    const isTaken = this.stage === 'open' || (this.stage === 'draining' && options?.fromHandler === true);
-    if (!isTaken) throw new ProcessClosedError('distributeWork()');
-  }
-
-  private makeHome(type: string): JobHome {
-    return {
-      type,
-      idPrefix: this.jobs.idPrefix,
-      cancelJob: (job) => this.cancelJob(job),
-      jobEnded: (job) => {
-        if (job.uniqueKeys !== undefined) this.workloads.get(type).releaseKeys(job);
-        this.jobs.jobEnded(job);
-      },
-      retryJobs: (jobs) => this.workloads.retryJobs(jobs),
-    };
-  }
-
-  private cancelJob(job: Job): void {
-    job.producer?.stop();
-    job.seal();
-    this.workloads.get(job.type).dropJob(job);
-    this.pool.abortJob(job);
+    if (this.stage.isClosed) throw new ProcessClosedError('rejectItem()');
+    return this.engine.reject(workload, payload, error);
   }
 
   /**
-   * Lets workers start; to be called only when the process was made with `autoStart: false`. Calling it again does nothing.
+   * Lets workers start; has to be called when the process was made with `autoStart: false`. Calling it again does nothing
+   * but wait for the same.
    *
-   * @throws ProcessClosedError once the process shuts down
+   * @returns when the engine is connected, and workers may start
+   * @throws ProcessClosedError once the process shuts down; what says that the engine's store can't be reached
    */
-  start(): void {
+  async start(): Promise<void> {
     this.refuseWhenClosed('start()');
+    // In memory, there is nothing to wait for: workers may start at once.
+    const connecting = this.engine.connect();
+    if (connecting !== undefined) await connecting;
+    // A shutdown may have come meanwhile.
+    if (!this.stage.isOpen) return;
     this.pool.open();
+    this.engine.bringWork();
   }
 
   // ── steering ──────────────────────────────────────────────────────────────
@@ -259,8 +185,9 @@ export class WorkerProcess {
   }
 
   /** Runs everything that awaits a retry now, of one type or of all. @returns how many items @throws UnknownWorkerTypeError */
-  retryFailedItems(type?: string): number {
-    return this.workloads.retryNow(type);
+  async retryFailedItems(type?: string): Promise<number> {
+    if (type !== undefined) this.requireType(type);
+    return this.engine.retryNow(type);
   }
 
   /**
@@ -270,32 +197,30 @@ export class WorkerProcess {
    * @throws UnknownWorkerTypeError
    */
   async waitForCompletion(type?: string): Promise<void> {
-    for (;;) {
-      const workloads = this.workloads.select(type).filter((workload) => !workload.isDone);
-      const streams = this.intake.streams(type);
-      if (streams.length === 0 && workloads.length === 0) return;
-      await Promise.all([
-        ...streams.map(({ ended }) => ended),
-        ...workloads.map((workload) => workload.whenDone()),
-      ]);
-    }
+    if (type !== undefined) this.requireType(type);
+    await this.engine.whenDone(type);
+  }
+
+  /** Items of the type that have not ended, over all processes that share its queue. @throws UnknownWorkerTypeError */
+  async depth(type: string): Promise<QueueDepth> {
+    return this.engine.depth(this.workloads.get(type));
   }
 
   /** Starts no item of the type until `resume`; running ones finish. @throws UnknownWorkerTypeError */
-  pause(type: string): void {
-    this.workloads.get(type).pause('requested');
+  async pause(type: string): Promise<void> {
+    await this.engine.pause(this.workloads.get(type));
   }
 
   /** Takes `pause` back. @throws UnknownWorkerTypeError */
-  resume(type: string): void {
-    this.workloads.get(type).resume('requested');
+  async resume(type: string): Promise<void> {
+    await this.engine.resume(this.workloads.get(type));
   }
 
   // ── dead letters ──────────────────────────────────────────────────────────
 
   /** Dead letters of one type or of all, the oldest first. @throws UnknownWorkerTypeError, InvalidOptionsError */
-  deadLetters(query: DeadLetterQuery = {}): DeadLetter[] {
-    return this.workloads.deadLetters(query);
+  async deadLetters(query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
+    return this.engine.deadLetters(query);
   }
 
   /**
@@ -308,14 +233,14 @@ export class WorkerProcess {
    * @throws RejectedLetterError when one of the `ids` is of such a letter; then, none is put back
    * @throws UnknownWorkerTypeError, InvalidOptionsError
    */
-  redriveDeadLetters(selection: DeadLetterSelection): number {
-    if (this.stage === 'closed') throw new ProcessClosedError('redriveDeadLetters()');
-    return this.workloads.redrive(selection);
+  async redriveDeadLetters(selection: DeadLetterSelection): Promise<number> {
+    if (this.stage.isClosed) throw new ProcessClosedError('redriveDeadLetters()');
+    return this.engine.redrive(selection);
   }
 
   /** Forgets dead letters for good. @returns how many there were @throws UnknownWorkerTypeError, InvalidOptionsError */
-  discardDeadLetters(selection: DeadLetterSelection): number {
-    return this.workloads.discard(selection);
+  async discardDeadLetters(selection: DeadLetterSelection): Promise<number> {
+    return this.engine.discard(selection);
   }
 
   // ── what goes on ──────────────────────────────────────────────────────────
@@ -353,7 +278,7 @@ export class WorkerProcess {
 
   /** Whether no more work is taken: `shutdown` was called, or the pool was shut down by itself. */
   get isClosed(): boolean {
-    return this.stage !== 'open';
+    return !this.stage.isOpen;
   }
 
   /**
@@ -364,7 +289,7 @@ export class WorkerProcess {
    */
   shutdown(): Promise<void> {
     if (this.closed === undefined) {
-      this.stage = 'draining';
+      this.stage.drain();
       // A turn later: what the closing calls (listeners, sources) may call this again, and must find it closed.
       this.closed = Promise.resolve().then(() => this.close());
     }
@@ -377,10 +302,12 @@ export class WorkerProcess {
     const streams = this.intake.streams();
     const poolEnded = this.poolEnded.promise;
     const end = new OrderedEnd({ options, events, pool, workloads, streams, poolEnded });
-    if (!end.drains) this.stage = 'closed';
+    if (!end.drains) this.stage.close();
+    await this.engine.stopBringing();
     await end.drain();
-    this.stage = 'closed';
+    this.stage.close();
     await end.handBackRest();
+    await this.engine.close();
   }
 
   /** The pool ends, for this process's shutdown or by itself: what is submitted now, or waits for room, would wait for ever. */
@@ -388,8 +315,9 @@ export class WorkerProcess {
     const workloads = this.workloads.select(undefined);
     for (const workload of workloads) workload.poolEnds();
     this.poolEnded.resolve();
-    if (this.stage !== 'open') return;
-    this.stage = 'closed';
+    if (!this.stage.isOpen) return;
+    this.stage.close();
+    void this.engine.stopBringing();
     for (const stream of this.intake.streams()) stream.stop();
     for (const workload of workloads) workload.admission.close();
   }
@@ -397,8 +325,8 @@ export class WorkerProcess {
   // ── for feeds ─────────────────────────────────────────────────────────────
 
   /** Runs the items of these jobs now that await a retry; the way for many jobs at once. @returns how many */
-  retryFailedItemsOf(jobs: Iterable<Job>): number {
-    return this.workloads.retryJobs(jobs);
+  retryFailedItemsOf(jobs: Iterable<Job>): Promise<number> {
+    return this.engine.retryJobs(jobs);
   }
 
   /** @throws UnknownWorkerTypeError */
@@ -408,6 +336,6 @@ export class WorkerProcess {
 
   /** @throws ProcessClosedError once the process shuts down */
   protected refuseWhenClosed(operation: string): void {
-    if (this.stage !== 'open') throw new ProcessClosedError(operation);
+    this.stage.refuseUnlessOpen(operation);
   }
 }

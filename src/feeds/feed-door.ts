@@ -18,7 +18,7 @@ export interface FeedDoor {
    *
    * @throws UnknownWorkerTypeError, DeadLettersFullError, ProcessClosedError
    */
-  rejectItem(type: string, payload: unknown, error: Error): Job;
+  rejectItem(type: string, payload: unknown, error: Error): Promise<Job>;
   /** Runs the items of these jobs now that await a retry. @returns how many */
-  retryFailedItemsOf(jobs: Iterable<Job>): number;
+  retryFailedItemsOf(jobs: Iterable<Job>): Promise<number>;
 }

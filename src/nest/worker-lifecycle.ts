@@ -68,7 +68,7 @@ export class WorkerLifecycle
     this.microservices.start(log);
     this.crons.start();
     // A signal may have come while the application started.
-    if (!this.jobs.isClosed) this.jobs.start();
+    if (!this.jobs.isClosed) await this.jobs.start();
     this.startReports(log);
   }
 

@@ -1,5 +1,6 @@
 import type { WorkCounts } from '../core/counts.js';
 import type { DeadLetter } from '../core/dead-letters.js';
+import type { QueueDepth } from '../core/engine.js';
 import type { Job } from '../core/job.js';
 import type { Source } from '../core/sources.js';
 import type { SubmitOptions } from '../core/submit-options.js';
@@ -38,38 +39,45 @@ export class WorkerTypeDoor<Payload = unknown> {
     return this.jobs.counts(this.type);
   }
 
+  /** @see WorkerProcess.depth */
+  depth(): Promise<QueueDepth> {
+    return this.jobs.depth(this.type);
+  }
+
   /** @see WorkerProcess.waitForCompletion */
   waitForCompletion(): Promise<void> {
     return this.jobs.waitForCompletion(this.type);
   }
 
   /** @see WorkerProcess.retryFailedItems */
-  retryFailedItems(): number {
+  retryFailedItems(): Promise<number> {
     return this.jobs.retryFailedItems(this.type);
   }
 
   /** @see WorkerProcess.deadLetters */
-  deadLetters(query: { readonly limit?: number; readonly after?: number } = {}): DeadLetter<Payload>[] {
-    return this.jobs.deadLetters({ ...query, type: this.type }) as DeadLetter<Payload>[];
+  deadLetters(
+    query: { readonly limit?: number; readonly after?: number } = {},
+  ): Promise<DeadLetter<Payload>[]> {
+    return this.jobs.deadLetters({ ...query, type: this.type }) as Promise<DeadLetter<Payload>[]>;
   }
 
   /** @see WorkerProcess.redriveDeadLetters */
-  redriveDeadLetters(ids?: readonly string[]): number {
+  redriveDeadLetters(ids?: readonly string[]): Promise<number> {
     return this.jobs.redriveDeadLetters({ type: this.type, ids });
   }
 
   /** @see WorkerProcess.discardDeadLetters */
-  discardDeadLetters(ids?: readonly string[]): number {
+  discardDeadLetters(ids?: readonly string[]): Promise<number> {
     return this.jobs.discardDeadLetters({ type: this.type, ids });
   }
 
   /** @see WorkerProcess.pause */
-  pause(): void {
-    this.jobs.pause(this.type);
+  pause(): Promise<void> {
+    return this.jobs.pause(this.type);
   }
 
   /** @see WorkerProcess.resume */
-  resume(): void {
-    this.jobs.resume(this.type);
+  resume(): Promise<void> {
+    return this.jobs.resume(this.type);
   }
 }

@@ -32,32 +32,31 @@ export class StatusController {
   }
 
   @Get('dead-letters/:type')
-  deadLetters(
+  async deadLetters(
     @Param('type') type: string,
     @Query('after', PositionPipe) after: number,
     @Query('limit', ListLimitPipe) limit: number,
-  ): ShownDeadLetter[] {
+  ): Promise<ShownDeadLetter[]> {
     this.requireType(type);
-    return this.jobs
-      .deadLetters({ type, after, limit })
-      .map(({ id, sequence, reason, error, attempts, diedAtMs, payload }) => ({
-        id,
-        sequence,
-        type,
-        reason,
-        error: error.message,
-        attempts,
-        diedAt: new Date(diedAtMs).toISOString(),
-        payload,
-      }));
+    const letters = await this.jobs.deadLetters({ type, after, limit });
+    return letters.map(({ id, sequence, reason, error, attempts, diedAtMs, payload }) => ({
+      id,
+      sequence,
+      type,
+      reason,
+      error: error.message,
+      attempts,
+      diedAt: new Date(diedAtMs).toISOString(),
+      payload,
+    }));
   }
 
   /** Runs all dead letters of a type again. */
   @Post('dead-letters/:type/redrive')
   @HttpCode(202)
-  redrive(@Param('type') type: string): { readonly redriven: number } {
+  async redrive(@Param('type') type: string): Promise<{ readonly redriven: number }> {
     this.requireType(type);
-    return { redriven: this.jobs.redriveDeadLetters({ type }) };
+    return { redriven: await this.jobs.redriveDeadLetters({ type }) };
   }
 
   private requireType(type: string): void {

@@ -309,7 +309,7 @@ describe('the application of the README', () => {
     // Whoever has no id is refused, at each attempt.
     const told = jest.spyOn(console, 'error').mockImplementation(() => undefined);
     closings.push(() => Promise.resolve(told.mockRestore()));
-    jobs.on('retry', () => setImmediate(() => jobs.retryFailedItems('user-processing')));
+    jobs.on('retry', () => setImmediate(() => void jobs.retryFailedItems('user-processing')));
     const job = await jobs.distributeWork('user-processing', { id: '' });
     expect(await job.completed).toMatchObject({ failed: 1 });
     expect(told.mock.calls).toEqual([[`user-processing ${job.id}:0: id: expected a text`]]);
@@ -342,7 +342,7 @@ describe('the application of the README', () => {
     expect(here.tidyUp()).toEqual({ redriven: 1, discarded: 1 });
     await jobs.waitForCompletion();
     expect(job.progress()).toMatchObject({ done: 1, failed: 1 });
-    expect(jobs.deadLetters()).toEqual([]);
+    expect(await jobs.deadLetters()).toEqual([]);
   });
 });
 

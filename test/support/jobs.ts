@@ -7,7 +7,7 @@ export function makeJob(sequence = 0): Job {
     idPrefix: 'p',
     cancelJob: () => undefined,
     jobEnded: () => undefined,
-    retryJobs: () => 0,
+    retryJobs: () => Promise.resolve(0),
   };
   return new Job(home, sequence);
 }

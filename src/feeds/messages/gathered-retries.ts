@@ -18,6 +18,6 @@ export class GatheredRetries {
   private run(): void {
     const { jobs } = this;
     this.jobs = [];
-    this.door.retryFailedItemsOf(jobs);
+    void this.door.retryFailedItemsOf(jobs);
   }
 }

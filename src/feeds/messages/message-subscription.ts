@@ -181,7 +181,7 @@ export class MessageSubscription<Message, Payload> {
       await unsubscribe?.();
     } finally {
       this.retries = new GatheredRetries(this.door);
-      this.door.retryFailedItemsOf(this.jobs);
+      await this.door.retryFailedItemsOf(this.jobs);
       await Promise.allSettled(this.unsettled);
       this.onClosed();
     }
@@ -193,7 +193,7 @@ export class MessageSubscription<Message, Payload> {
     try {
       payloads = await itemsOf(message, toItems);
     } catch (error) {
-      return { kind: 'refused', receipt: this.reject(message, toError(error)) };
+      return { kind: 'refused', receipt: await this.reject(message, toError(error)) };
     }
     const job = await this.door.distributeWork(this.type, payloads);
     return { kind: 'queued', job, items: payloads.length };
@@ -206,8 +206,8 @@ export class MessageSubscription<Message, Payload> {
       : new SubscriptionClosedError(this.type);
   }
 
-  private reject(message: Message, error: Error): MessageReceipt {
-    const job = this.door.rejectItem(this.type, message, error);
+  private async reject(message: Message, error: Error): Promise<MessageReceipt> {
+    const job = await this.door.rejectItem(this.type, message, error);
     return { jobId: job.id, items: 1, done: 0, failed: 1, cancelled: 0, rejected: errorText(error) };
   }
 

@@ -155,9 +155,9 @@ describe('with nestjs-pino', () => {
   test('a type whose items all died is reported, with its dead letters', async () => {
     const { jobs } = await withPino({ reportIntervalMs: 20 });
     const reported = nextLine(({ intervalMs, dead }) => intervalMs !== undefined && dead === 2);
-    jobs.pause('mail');
+    void jobs.pause('mail');
     await jobs.distributeWork('mail', ['bad', 'bad']);
-    jobs.resume('mail');
+    void jobs.resume('mail');
     expect(await reported).toMatchObject({ completed: 0, dead: 2 });
   });
 
@@ -179,12 +179,12 @@ describe('with nestjs-pino', () => {
     jobs.processCursorData('digest');
     await run.completed;
     await ended;
-    jobs.pause('mail');
-    jobs.resume('mail');
+    void jobs.pause('mail');
+    void jobs.resume('mail');
     jobs.on('paused', () => {
       throw new Error('listener is broken');
     });
-    jobs.pause('mail');
+    void jobs.pause('mail');
     const scaled = nextEvent(app, 'scaled');
     const slow = await jobs.distributeWork('slow', ['secret', 'secret']);
     await scaled;

@@ -283,7 +283,7 @@ describe('a start that comes late', () => {
 
   test('is refused when the upload is gone, as its end is', async () => {
     const id = randomUUID();
-    await expect(store.start(id)).rejects.toMatchObject({ code: 'UNKNOWN_UPLOAD', uploadId: id });
+    await expect(await store.start(id)).rejects.toMatchObject({ code: 'UNKNOWN_UPLOAD', uploadId: id });
     await expect(store.finish(id)).rejects.toMatchObject({ code: 'UNKNOWN_UPLOAD', uploadId: id });
   });
 });

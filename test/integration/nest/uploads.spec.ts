@@ -146,13 +146,13 @@ describe('uploads are worked off', () => {
     await held.reached;
     expect(await store.find(id)).toMatchObject({ status: 'processing', done: 1, failed: 1 });
     broken.delete('a');
-    jobs.redriveDeadLetters({ type: 'rows' });
+    await jobs.redriveDeadLetters({ type: 'rows' });
     held.letGo();
     expect(await run.completed).toMatchObject({ status: 'completed-with-failures', done: 3, failed: 1 });
     expect(await store.find(id)).toMatchObject({ status: 'completed-with-failures', done: 3, failed: 1 });
 
     broken.clear();
-    jobs.redriveDeadLetters({ type: 'rows' });
+    await jobs.redriveDeadLetters({ type: 'rows' });
     // What was taken in by then is written before the end.
     await jobs.waitForCompletion();
     await app.close();

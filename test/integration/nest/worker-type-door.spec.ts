@@ -36,19 +36,19 @@ describe('@InjectWorkerType', () => {
     expect(mail.offer('b@example.org')).toBe(true);
     await mail.waitForCompletion();
     expect(mail.counts()).toMatchObject({ submitted: 3, completed: 2, dead: 1 });
-    expect(mail.deadLetters()).toMatchObject([{ type: 'mail', payload: '', reason: 'unrecoverable' }]);
+    expect(await mail.deadLetters()).toMatchObject([{ type: 'mail', payload: '', reason: 'unrecoverable' }]);
 
-    mail.pause();
-    expect(mail.redriveDeadLetters()).toBe(1);
+    await mail.pause();
+    expect(await mail.redriveDeadLetters()).toBe(1);
     expect(mail.counts()).toMatchObject({ waiting: 1, dead: 0 });
-    expect(mail.deadLetters()).toEqual([]);
+    expect(await mail.deadLetters()).toEqual([]);
     const diedAgain = nextEvent(app, 'deadLetter');
-    mail.resume();
+    await mail.resume();
     await diedAgain;
-    expect(mail.redriveDeadLetters([])).toBe(0);
-    expect(mail.discardDeadLetters(['of another type'])).toBe(0);
-    expect(mail.deadLetters()).toHaveLength(1);
-    expect(mail.retryFailedItems()).toBe(0);
+    expect(await mail.redriveDeadLetters([])).toBe(0);
+    expect(await mail.discardDeadLetters(['of another type'])).toBe(0);
+    expect(await mail.deadLetters()).toHaveLength(1);
+    expect(await mail.retryFailedItems()).toBe(0);
   });
 
   test('prints as the type that it is for, not as all that is behind it', async () => {

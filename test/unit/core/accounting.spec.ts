@@ -173,7 +173,7 @@ class Book {
     }
   }
 
-  act(now: Step): void {
+  async act(now: Step): Promise<void> {
     const { process } = this;
     switch (now.do) {
       case 'distribute':
@@ -185,7 +185,7 @@ class Book {
         }
         break;
       case 'cancel':
-        [...this.jobs][now.which % Math.max(1, this.jobs.size)]?.cancel();
+        void [...this.jobs][now.which % Math.max(1, this.jobs.size)]?.cancel();
         break;
       case 'let go':
         this.letGo(now.which % 2 === 0);
@@ -197,24 +197,24 @@ class Book {
         process.pool.removeWorker(now.type);
         break;
       case 'pause':
-        process.pause(now.type);
+        void process.pause(now.type);
         break;
       case 'resume':
-        process.resume(now.type);
+        void process.resume(now.type);
         break;
       case 'retry now':
-        process.retryFailedItems(now.type);
+        void process.retryFailedItems(now.type);
         break;
       case 'redrive all':
       case 'redrive one': {
-        const letters = process.deadLetters({ type: now.type });
+        const letters = await process.deadLetters({ type: now.type });
         const ids = letters.map(({ id }) => id).filter((_, i) => now.do === 'redrive all' || i === now.which);
         for (const id of ids) this.redrives.set(id, (this.redrives.get(id) ?? 0) + 1);
-        expect(process.redriveDeadLetters({ ids })).toBe(ids.length);
+        expect(await process.redriveDeadLetters({ ids })).toBe(ids.length);
         break;
       }
       case 'discard all':
-        process.discardDeadLetters({ type: now.type });
+        await process.discardDeadLetters({ type: now.type });
         break;
       case 'turn':
         break;
@@ -348,7 +348,7 @@ describe('WorkerProcess', () => {
         async (steps, drains) => {
           const book = new Book(drains);
           for (const now of steps) {
-            book.act(now);
+            await book.act(now);
             book.checkLaw();
             if (now.do === 'turn') await book.clock.turn(now.ms);
             else if (steps.length % 2 === 0) await settle();
@@ -382,7 +382,7 @@ describe('WorkerProcess', () => {
       fc.asyncProperty(works, async (submissions) => {
         const book = new Book(true);
         for (const [name, source, payloads] of submissions) {
-          book.act({ do: 'distribute', type: name, source: source as 'item', payloads });
+          await book.act({ do: 'distribute', type: name, source: source as 'item', payloads });
         }
         const seen = { isComplete: false };
         const completion = book.process.waitForCompletion().then(() => {
@@ -391,8 +391,8 @@ describe('WorkerProcess', () => {
         });
         for (let turn = 0; turn < 200 && !seen.isComplete; turn++) {
           await book.clock.turn(50);
-          book.process.discardDeadLetters({ type: 'one' });
-          book.process.discardDeadLetters({ type: 'batch' });
+          await book.process.discardDeadLetters({ type: 'one' });
+          await book.process.discardDeadLetters({ type: 'batch' });
         }
         expect(seen.isComplete).toBe(true);
         expect(await completion).toMatchObject([{ waiting: 0, delayed: 0, running: 0 }, true]);

@@ -290,7 +290,7 @@ describe('a bounded queue', () => {
     process.register('type', {
       processItem: async (_: number, context: ItemContext) => {
         await settle();
-        if (++handled === 2) process.findJob(context.jobId)!.cancel();
+        if (++handled === 2) await (await process.findJob(context.jobId))!.cancel();
       },
     });
     const job = await process.distributeWork(
@@ -391,10 +391,10 @@ describe('many waiting jobs of one item', () => {
   it('are cancelled one by one without a look at all the others', async () => {
     const process = start({ maxQueueSize: 200_000 });
     process.register('type', { processItem: () => undefined });
-    process.pause('type');
+    void process.pause('type');
     const jobs: Job[] = [];
     for (let count = 0; count < 100_000; count++) jobs.push(await process.distributeWork('type', count));
-    for (const job of jobs) job.cancel();
+    for (const job of jobs) void job.cancel();
     expect(process.counts()).toMatchObject({ submitted: 100_000, cancelled: 100_000, waiting: 0 });
     await process.end();
   });
@@ -460,14 +460,14 @@ describe('a handler that distributes to its own full type', () => {
     await settle();
     const filling = process.distributeWork('type', [2, 3, 4, 5, 6]);
     await process.clock.turn(1_000);
-    process.pause('type');
+    void process.pause('type');
     gates[0]!.resolve();
     await settle();
-    process.redriveDeadLetters({ type: 'type' });
+    await process.redriveDeadLetters({ type: 'type' });
     await process.clock.turn(4_500);
     expect(process.counts()).toMatchObject({ completed: 1, running: 1, dead: 0 });
     expect(standstills).toEqual([]);
-    process.resume('type');
+    void process.resume('type');
     gates[1]!.resolve();
     await filling;
     await process.waitForCompletion();
@@ -485,11 +485,11 @@ describe('a handler that distributes to its own full type', () => {
     await process.clock.turn(900);
     expect(process.counts()).toMatchObject({ waiting: 2 });
     gates[1]!.resolve();
-    process.pause('type');
+    void process.pause('type');
     gates[2]!.resolve();
     await process.clock.turn(10_000);
     expect(process.counts().waiting).toBeLessThanOrEqual(2);
-    process.resume('type');
+    void process.resume('type');
     await all;
     await process.end();
   });

@@ -24,7 +24,7 @@ describe('a batch handler', () => {
     await process.clock.turn(0);
     kept!.fail(0, new Error('too late'));
     expect(await job.completed).toMatchObject({ done: 2, failed: 2 });
-    const letters = process.deadLetters();
+    const letters = await process.deadLetters();
     expect(letters.map(({ payload }) => payload)).toEqual(['b', 'd']);
     expect(letters[0]!.error.message).toBe('first');
     expect(letters[1]!.error).toBeInstanceOf(NonErrorThrownError);
@@ -40,7 +40,7 @@ describe('a batch handler', () => {
     });
     await process.distributeWork('type', ['a', 'b', 'c']);
     await settle();
-    expect(process.deadLetters().map(({ payload, error }) => [payload, error.message])).toEqual([
+    expect((await process.deadLetters()).map(({ payload, error }) => [payload, error.message])).toEqual([
       ['a', 'all'],
       ['b', 'alone'],
       ['c', 'all'],
@@ -150,10 +150,10 @@ describe('a batch handler', () => {
       process.distributeWork('type', ['b']),
     ]);
     await settle();
-    a.cancel();
+    void a.cancel();
     await settle();
     expect(signals[0]!.aborted).toBe(false);
-    b.cancel();
+    void b.cancel();
     expect(await a.completed).toMatchObject({ status: 'cancelled', cancelled: 2 });
     expect(await b.completed).toMatchObject({ status: 'cancelled', cancelled: 1 });
   });
@@ -204,10 +204,10 @@ describe('a batch of redriven items', () => {
     const first = await process.distributeWork('type', ['first', 'dropped']);
     process.on('deadLetter', () => first.cancel());
     await first.completed;
-    process.redriveDeadLetters({ type: 'type' });
+    await process.redriveDeadLetters({ type: 'type' });
     await settle();
     const other = await process.distributeWork('type', ['other']);
-    other.cancel();
+    void other.cancel();
     expect(signals).toHaveLength(1);
     expect(signals[0]!.aborted).toBe(false);
     gate.resolve();

@@ -15,10 +15,10 @@ describe('who waits for a type', () => {
   it('is told when a cancel takes away the last items that wait', async () => {
     const process = start();
     process.register('type', { processItem: () => undefined });
-    process.pause('type');
+    void process.pause('type');
     const job = await process.distributeWork('type', [1, 2]);
     const complete = process.waitForCompletion('type');
-    job.cancel();
+    void job.cancel();
     await complete;
     expect(process.counts()).toMatchObject({ cancelled: 2, waiting: 0 });
   });
@@ -30,7 +30,7 @@ describe('who waits for a type', () => {
     await settle();
     expect(process.counts()).toMatchObject({ delayed: 1 });
     const complete = process.waitForCompletion('type');
-    job.cancel();
+    void job.cancel();
     await complete;
     expect(process.counts()).toMatchObject({ cancelled: 1, delayed: 0 });
     expect(process.clock.now()).toBe(0);
@@ -43,7 +43,7 @@ describe('who waits for a type', () => {
     await settle();
     const closing = process.shutdown();
     await process.clock.turn(1_000);
-    job.cancel();
+    void job.cancel();
     await closing;
     expect(process.clock.now()).toBe(1_000);
   });
@@ -85,7 +85,7 @@ describe('the signal of a batch', () => {
         next: () => items.pop() ?? new Promise<never>(() => undefined),
         // The source ends another job with it: that one is cancelled before this one's handlers are told.
         return: async () => {
-          other.cancel();
+          void other.cancel();
           return { done: true, value: undefined };
         },
       }),
@@ -93,7 +93,7 @@ describe('the signal of a batch', () => {
     const job = await process.distributeWork('type', source);
     await settle();
     const other = await process.distributeWork('type', ['waits']);
-    job.cancel();
+    void job.cancel();
     expect(other.isCancelled).toBe(true);
     expect(signal!.reason).toEqual(new JobCancelledError(job.id));
     gate.resolve();

@@ -33,10 +33,10 @@ const two = { maxConcurrency: 2, scalingThreshold: 1 };
 describe('a cancelled job', () => {
   it('makes room for who waits for it', async () => {
     const { process } = start({ maxQueueSize: 2 });
-    process.pause('type');
+    void process.pause('type');
     const job = await process.distributeWork('type', ['a', 'b']);
     const waiting = process.distributeWork('type', ['c', 'd']);
-    job.cancel();
+    void job.cancel();
     await waiting;
     expect(process.counts()).toMatchObject({ cancelled: 2, waiting: 2 });
     await process.end();
@@ -44,11 +44,11 @@ describe('a cancelled job', () => {
 
   it('makes room for who waits for it also where little is free and nothing is taken that would make more', async () => {
     const { process } = start({ maxQueueSize: 10 });
-    process.pause('type');
+    void process.pause('type');
     await process.distributeWork('type', ['1', '2', '3', '4', '5', '6', '7', '8', '9']);
     const job = await process.distributeWork('type', 'a', { track: true });
     const waiting = process.distributeWork('type', 'b');
-    job.cancel();
+    void job.cancel();
     await waiting;
     expect(process.counts()).toMatchObject({ cancelled: 1, waiting: 10 });
     await process.end();
@@ -56,14 +56,14 @@ describe('a cancelled job', () => {
 
   it('that stands first in line gives its place to the next', async () => {
     const { process } = start({ maxQueueSize: 10 });
-    process.pause('type');
+    void process.pause('type');
     const full = await process.distributeWork('type', ['1', '2', '3', '4', '5', '6', '7', '8', '9', '10']);
     const controller = new AbortController();
     const first = process.distributeWork('type', ['a', 'b'], { signal: controller.signal });
     const second = process.distributeWork('type', 'c');
     controller.abort();
     await first;
-    full.cancel();
+    void full.cancel();
     await second;
     expect(process.counts()).toMatchObject({ cancelled: 10, waiting: 1 });
     await process.end();
@@ -75,12 +75,12 @@ describe('a dead letter of a cancelled job that has not ended', () => {
     const { process, gate, handled } = start({ ...two, retry: { limit: 1 } });
     const job = await process.distributeWork('type', ['dies', 'waits']);
     await process.clock.turn(5_000);
-    job.cancel();
+    void job.cancel();
     const ids = [`${job.id}:0`];
-    expect(process.redriveDeadLetters({ ids })).toBe(1);
+    expect(await process.redriveDeadLetters({ ids })).toBe(1);
     await process.clock.turn(5_000);
     expect(handled).toEqual(['dies', 'waits', 'dies', 'dies', 'dies']);
-    expect(process.deadLetters()).toMatchObject([{ id: ids[0], attempts: 2 }]);
+    expect(await process.deadLetters()).toMatchObject([{ id: ids[0], attempts: 2 }]);
     expect(job.isEnded).toBe(false);
     gate.resolve();
     expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, failed: 1, cancelled: 0 });
@@ -91,12 +91,12 @@ describe('a dead letter of a cancelled job that has not ended', () => {
     const { process, gate } = start({ ...two });
     const job = await process.distributeWork('type', ['dies', 'waits']);
     await settle();
-    process.pause('type');
-    process.redriveDeadLetters({ type: 'type' });
-    job.cancel();
+    void process.pause('type');
+    await process.redriveDeadLetters({ type: 'type' });
+    void job.cancel();
     gate.resolve();
     expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, failed: 0, cancelled: 1 });
-    expect(process.deadLetters()).toEqual([]);
+    expect(await process.deadLetters()).toEqual([]);
     await process.end();
   });
 
@@ -104,12 +104,12 @@ describe('a dead letter of a cancelled job that has not ended', () => {
     const { process, gate } = start({ ...two });
     const job = await process.distributeWork('type', ['dies', 'waits and fails']);
     await settle();
-    job.cancel();
-    process.redriveDeadLetters({ type: 'type' });
+    void job.cancel();
+    await process.redriveDeadLetters({ type: 'type' });
     await settle();
     gate.resolve();
     expect(await job.completed).toMatchObject({ status: 'cancelled', failed: 1, cancelled: 1 });
-    expect(process.deadLetters()).toMatchObject([{ payload: 'dies' }]);
+    expect(await process.deadLetters()).toMatchObject([{ payload: 'dies' }]);
     await process.end();
   });
 
@@ -120,8 +120,8 @@ describe('a dead letter of a cancelled job that has not ended', () => {
     const others = await process.distributeWork('type', ['other']);
     await settle();
     expect(process.counts()).toMatchObject({ waiting: 2, delayed: 2, running: 1, dead: 1 });
-    job.cancel();
-    process.redriveDeadLetters({ type: 'type' });
+    void job.cancel();
+    await process.redriveDeadLetters({ type: 'type' });
     expect(process.counts()).toMatchObject({ waiting: 2, delayed: 1, cancelled: 2, dead: 0 });
     gate.resolve();
     await process.clock.turn(5_000);
@@ -141,11 +141,11 @@ describe('redriving', () => {
       Array.from({ length: 50 }, () => process.distributeWork('type', ['dies', 'fails once'])),
     );
     await settle();
-    for (const job of jobs) job.cancel();
+    for (const job of jobs) void job.cancel();
     const looks = [WorkQueue.prototype, DelayedItems.prototype].map((held) =>
       jest.spyOn(held, 'takeOutDropped'),
     );
-    expect(process.redriveDeadLetters({ type: 'type' })).toBe(50);
+    expect(await process.redriveDeadLetters({ type: 'type' })).toBe(50);
     for (const look of looks) {
       expect(look).toHaveBeenCalledTimes(1);
       look.mockRestore();
@@ -163,9 +163,9 @@ describe('retrying the items of many jobs now', () => {
     const done = await process.distributeWork('type', ['done']);
     await settle();
     const look = jest.spyOn(DelayedItems.prototype, 'take');
-    expect(done.retryFailedItems()).toBe(0);
+    expect(await done.retryFailedItems()).toBe(0);
     expect(look).not.toHaveBeenCalled();
-    expect(process.retryFailedItemsOf([...jobs.slice(0, 20), done])).toBe(20);
+    expect(await process.retryFailedItemsOf([...jobs.slice(0, 20), done])).toBe(20);
     expect(look).toHaveBeenCalledTimes(1);
     look.mockRestore();
     await settle();

@@ -2,6 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { JobCancelledError } from '../../../src/core/errors.js';
 import type { ItemContext } from '../../../src/core/item-context.js';
+import type { Job } from '../../../src/core/job.js';
 import { deferred } from '../../support/deferred.js';
 import { settle } from '../../support/manual-clock.js';
 import { processesWith } from '../../support/processes.js';
@@ -30,8 +31,8 @@ describe('an item handler', () => {
     const job = await process.distributeWork('type', ['throws', 'succeeds', 'throws', 'waits', 'waits']);
     await settle();
     expect(process.counts().running).toBe(4);
-    job.cancel();
-    job.cancel();
+    void job.cancel();
+    void job.cancel();
     expect(await job.completed).toEqual({
       accepted: 5,
       total: 5,
@@ -62,22 +63,23 @@ describe('an item handler', () => {
     const job = await process.distributeWork('type', ['first']);
     await process.distributeWork('type', ['second']);
     await settle();
-    job.cancel();
+    void job.cancel();
     gate.resolve();
     await settle();
     expect(aborted).toEqual([true, false]);
   });
 
   it('may cancel its own job, which drops the rest', async () => {
-    const process = start({ maxConcurrency: 1 });
+    const process = start({ maxConcurrency: 1, autoStart: false });
     const handled: number[] = [];
     process.register('type', {
-      processItem: (payload: number, context: ItemContext) => {
+      processItem: (payload: number) => {
         handled.push(payload);
-        if (payload === 1) process.findJob(context.jobId)!.cancel();
+        if (payload === 1) void job.cancel();
       },
     });
     const job = await process.distributeWork('type', [0, 1, 2, 3]);
+    await process.start();
     await settle();
     expect(await job.completed).toMatchObject({ status: 'cancelled', done: 2, cancelled: 2 });
     expect(handled).toEqual([0, 1]);
@@ -93,7 +95,7 @@ describe('an item handler', () => {
     const job = await process.distributeWork('type', [1, 2, 3]);
     await settle();
     expect(process.counts().delayed).toBe(3);
-    job.cancel();
+    void job.cancel();
     expect(process.counts()).toMatchObject({ delayed: 0, cancelled: 3 });
     await process.waitForCompletion();
     await process.shutdown();
@@ -105,7 +107,7 @@ describe('an item handler', () => {
     process.register('type', { processItem: () => undefined });
     const job = await process.distributeWork('type', ['a']);
     await settle();
-    job.cancel();
+    void job.cancel();
     expect(job.isCancelled).toBe(false);
     expect(await job.completed).toMatchObject({ status: 'completed', done: 1, cancelled: 0 });
   });
@@ -122,14 +124,17 @@ describe('a job that is cancelled by whoever hears of its failure', () => {
     const process = start({ maxQueueSize: 2 });
     process.register('type', fails);
     const sums: number[] = [];
-    process.on('retry', ({ itemId }) => {
+    let job: Job;
+    process.on('retry', () => {
       const { completed, dead, cancelled, handedBack, waiting, delayed, running, submitted } =
         process.counts();
       sums.push(completed + dead + cancelled + handedBack + waiting + delayed + running - submitted);
-      process.findJob(itemId.split(':')[0]!)!.cancel();
+      void job.cancel();
     });
     for (let round = 0; round < 3; round++) {
-      const job = await process.distributeWork('type', ['item']);
+      await process.pause('type');
+      job = await process.distributeWork('type', ['item']);
+      await process.resume('type');
       expect(await job.completed).toMatchObject({ status: 'cancelled', cancelled: 1 });
     }
     await process.waitForCompletion();
@@ -142,7 +147,7 @@ describe('a job that is cancelled by whoever hears of its failure', () => {
       retry: {
         limit: 1,
         retryable: () => {
-          job.cancel();
+          void job.cancel();
           return true;
         },
       },

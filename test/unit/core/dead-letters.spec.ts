@@ -26,15 +26,15 @@ async function withDead(payloads: string[], options: ManualOptions = {}) {
 describe('dead letters', () => {
   it('are listed oldest first, a page at a time, and frozen', async () => {
     const { process, job } = await withDead(['a', 'b', 'c', 'd', 'e']);
-    const ids = (query: object) => process.deadLetters(query).map(({ id }) => id);
+    const ids = async (query: object) => (await process.deadLetters(query)).map(({ id }) => id);
     const all = [0, 1, 2, 3, 4].map((index) => `${job.id}:${index}`);
-    expect(ids({})).toEqual(all);
-    expect(ids({ type: 'type', limit: 2 })).toEqual(all.slice(0, 2));
-    const sequences = process.deadLetters().map(({ sequence }) => sequence);
-    expect(ids({ limit: 2, after: sequences[1] })).toEqual(all.slice(2, 4));
-    expect(ids({ after: sequences[4] })).toEqual([]);
-    expect(ids({ limit: 0 })).toEqual([]);
-    const [letter] = process.deadLetters();
+    expect(await ids({})).toEqual(all);
+    expect(await ids({ type: 'type', limit: 2 })).toEqual(all.slice(0, 2));
+    const sequences = (await process.deadLetters()).map(({ sequence }) => sequence);
+    expect(await ids({ limit: 2, after: sequences[1] })).toEqual(all.slice(2, 4));
+    expect(await ids({ after: sequences[4] })).toEqual([]);
+    expect(await ids({ limit: 0 })).toEqual([]);
+    const [letter] = await process.deadLetters();
     expect(Object.isFrozen(letter)).toBe(true);
     expect(letter).toMatchObject({
       attempts: 2,
@@ -48,14 +48,14 @@ describe('dead letters', () => {
     const seen: number[] = [];
     let after = 0;
     for (;;) {
-      const page = process.deadLetters({ limit: 2, after });
+      const page = await process.deadLetters({ limit: 2, after });
       if (page.length === 0) break;
       seen.push(...page.map(({ index }) => index));
-      process.discardDeadLetters({ ids: page.map(({ id }) => id) });
+      await process.discardDeadLetters({ ids: page.map(({ id }) => id) });
       after = page.at(-1)!.sequence;
     }
     expect(seen).toEqual([0, 1, 2, 3, 4]);
-    expect(process.deadLetters()).toEqual([]);
+    expect(await process.deadLetters()).toEqual([]);
     expect(job.progress()).toMatchObject({ failed: 5 });
   });
 
@@ -67,9 +67,10 @@ describe('dead letters', () => {
       await process.distributeWork(type, type);
       await process.clock.turn(0);
     }
-    expect(process.deadLetters().map(({ type }) => type)).toEqual(['two', 'one', 'two']);
+    expect((await process.deadLetters()).map(({ type }) => type)).toEqual(['two', 'one', 'two']);
     expect(process.totalItemsProcessed).toBe(3);
-    process.redriveDeadLetters({ type: 'two' });
+    await process.pause('two');
+    await process.redriveDeadLetters({ type: 'two' });
     expect(process.totalItemsProcessed).toBe(3);
   });
 
@@ -80,9 +81,11 @@ describe('dead letters', () => {
     attempts.length = 0;
     mend();
     const ids = [`${job.id}:2`, `${job.id}:0`, `${job.id}:0`, 'unknown'];
-    expect(process.redriveDeadLetters({ ids })).toBe(2);
+    await process.pause('type');
+    expect(await process.redriveDeadLetters({ ids })).toBe(2);
     expect(job.progress()).toMatchObject({ done: 0, failed: 1 });
     expect(process.counts()).toMatchObject({ dead: 1, waiting: 2 });
+    await process.resume('type');
     await settle();
     expect(attempts).toEqual([
       ['c', 1],
@@ -90,10 +93,10 @@ describe('dead letters', () => {
     ]);
     expect(job.progress()).toMatchObject({ done: 2, failed: 1, accepted: 3 });
     expect(await job.completed).toBe(result);
-    expect(process.redriveDeadLetters({ type: 'type' })).toBe(1);
+    expect(await process.redriveDeadLetters({ type: 'type' })).toBe(1);
     await settle();
     expect(job.progress()).toMatchObject({ done: 3, failed: 0 });
-    expect(process.deadLetters()).toEqual([]);
+    expect(await process.deadLetters()).toEqual([]);
   });
 
   it('tell the first end of a job that was asked for its result after a redrive', async () => {
@@ -101,7 +104,7 @@ describe('dead letters', () => {
     process.register('type', { processItem: () => Promise.reject(new Error('no')) });
     const job = await process.distributeWork('type', 'item');
     await settle();
-    process.redriveDeadLetters({ type: 'type' });
+    await process.redriveDeadLetters({ type: 'type' });
     expect(await job.completed).toMatchObject({ status: 'completed-with-failures', failed: 1 });
     await settle();
     expect(job.progress()).toMatchObject({ failed: 1, done: 0 });
@@ -111,13 +114,13 @@ describe('dead letters', () => {
     const { process, job } = await withDead(['a', 'b']);
     const other = await process.distributeWork('type', ['c']);
     await process.clock.turn(5);
-    other.cancel();
+    void other.cancel();
     await process.clock.turn(100);
     expect(process.counts()).toMatchObject({ dead: 2, cancelled: 1 });
-    job.cancel();
-    process.redriveDeadLetters({ type: 'type' });
+    void job.cancel();
+    await process.redriveDeadLetters({ type: 'type' });
     await process.clock.turn(1_000);
-    expect(process.deadLetters()).toHaveLength(2);
+    expect(await process.deadLetters()).toHaveLength(2);
     expect(process.counts()).toMatchObject({ dead: 2, cancelled: 1 });
   });
 
@@ -133,22 +136,22 @@ describe('dead letters', () => {
     });
     const job = await process.distributeWork('type', ['bad', 'slow']);
     await process.clock.turn(100);
-    expect(process.deadLetters()).toHaveLength(1);
-    job.cancel();
+    expect(await process.deadLetters()).toHaveLength(1);
+    void job.cancel();
     gate.reject(new Error('cancelled'));
     expect(await job.completed).toMatchObject({ status: 'cancelled', failed: 1, cancelled: 1 });
-    expect(process.redriveDeadLetters({ type: 'type' })).toBe(1);
+    expect(await process.redriveDeadLetters({ type: 'type' })).toBe(1);
     await process.clock.turn(100);
-    expect(process.deadLetters()).toMatchObject([{ payload: 'bad', attempts: 2 }]);
+    expect(await process.deadLetters()).toMatchObject([{ payload: 'bad', attempts: 2 }]);
     expect(job.progress()).toMatchObject({ failed: 1, cancelled: 1 });
   });
 
   it('are forgotten for good when discarded', async () => {
     const { process, job } = await withDead(['a', 'b', 'c']);
-    expect(process.discardDeadLetters({ ids: [`${job.id}:1`, `${job.id}:1`, 'unknown'] })).toBe(1);
-    expect(process.deadLetters().map(({ payload }) => payload)).toEqual(['a', 'c']);
-    expect(process.discardDeadLetters({ type: 'type' })).toBe(2);
-    expect(process.redriveDeadLetters({ type: 'type' })).toBe(0);
+    expect(await process.discardDeadLetters({ ids: [`${job.id}:1`, `${job.id}:1`, 'unknown'] })).toBe(1);
+    expect((await process.deadLetters()).map(({ payload }) => payload)).toEqual(['a', 'c']);
+    expect(await process.discardDeadLetters({ type: 'type' })).toBe(2);
+    expect(await process.redriveDeadLetters({ type: 'type' })).toBe(0);
     expect(process.counts()).toMatchObject({ dead: 3, waiting: 0 });
     expect(process.reportPerformance().types[0]).toMatchObject({ deadLetters: 0, dead: 3 });
   });
@@ -161,28 +164,30 @@ describe('dead letters', () => {
     await process.clock.turn(10_000);
     expect(process.counts()).toMatchObject({ dead: 2, waiting: 2, running: 0 });
     expect(process.pool.workerCount()).toBe(0);
-    process.discardDeadLetters({ ids: [process.deadLetters()[0]!.id] });
+    await process.discardDeadLetters({ ids: [(await process.deadLetters())[0]!.id] });
     await process.clock.turn(1_000);
     expect(process.counts()).toMatchObject({ dead: 3, waiting: 1 });
-    process.redriveDeadLetters({ type: 'type' });
+    await process.redriveDeadLetters({ type: 'type' });
     await process.clock.turn(1_000);
-    expect(process.deadLetters()).toHaveLength(2);
+    expect(await process.deadLetters()).toHaveLength(2);
     expect(resumed).toEqual([
       { type: 'type', reason: 'dead-letters-full' },
       { type: 'type', reason: 'dead-letters-full' },
     ]);
     expect(paused).toEqual(resumed);
-    process.resume('type');
+    void process.resume('type');
     await process.clock.turn(1_000);
-    expect(process.deadLetters()).toHaveLength(2);
+    expect(await process.deadLetters()).toHaveLength(2);
   });
 
   it('are made of items that were refused before their first attempt', async () => {
     const process = start();
     process.register('type', { processItem: () => undefined });
-    const job = process.rejectItem('type', { bad: true }, new Error('no such field'));
+    const job = await process.rejectItem('type', { bad: true }, new Error('no such field'));
     expect(await job.completed).toMatchObject({ status: 'completed-with-failures', failed: 1, total: 1 });
-    expect(process.deadLetters()).toMatchObject([{ id: `${job.id}:0`, reason: 'rejected', attempts: 0 }]);
+    expect(await process.deadLetters()).toMatchObject([
+      { id: `${job.id}:0`, reason: 'rejected', attempts: 0 },
+    ]);
   });
 
   it('of refused items are never redriven: their payloads did not pass the check', async () => {
@@ -193,17 +198,17 @@ describe('dead letters', () => {
         if (worked.push(payload) === 1) throw new Error('dies once');
       },
     });
-    const refused = process.rejectItem('type', 'unchecked', new Error('no such field'));
+    const refused = await process.rejectItem('type', 'unchecked', new Error('no such field'));
     const checked = await process.distributeWork('type', 'checked');
     await settle();
     const ids = [`${checked.id}:0`, `${refused.id}:0`];
-    expect(() => process.redriveDeadLetters({ ids })).toThrow(RejectedLetterError);
-    expect(process.deadLetters()).toHaveLength(2);
-    expect(process.redriveDeadLetters({ type: 'type' })).toBe(1);
+    await expect(process.redriveDeadLetters({ ids })).rejects.toThrow(RejectedLetterError);
+    expect(await process.deadLetters()).toHaveLength(2);
+    expect(await process.redriveDeadLetters({ type: 'type' })).toBe(1);
     await settle();
     expect(worked).toEqual(['checked', 'checked']);
-    expect(process.deadLetters()).toMatchObject([{ reason: 'rejected' }]);
-    expect(process.discardDeadLetters({ ids })).toBe(1);
+    expect(await process.deadLetters()).toMatchObject([{ reason: 'rejected' }]);
+    expect(await process.discardDeadLetters({ ids })).toBe(1);
   });
 
   it('are selected by their ids, by a type, or by both', async () => {
@@ -218,16 +223,16 @@ describe('dead letters', () => {
     await process.distributeWork('one', [1, 2, 3]);
     await process.distributeWork('two', [4]);
     await settle();
-    const [first, second] = process.deadLetters({ type: 'one' }).map(({ id }) => id);
-    const [other] = process.deadLetters({ type: 'two' }).map(({ id }) => id);
-    expect(process.discardDeadLetters({ type: 'one', ids: [] })).toBe(0);
-    expect(process.redriveDeadLetters({ type: 'one', ids: [other!] })).toBe(0);
-    expect(process.discardDeadLetters({ type: 'one', ids: [first!, other!] })).toBe(1);
-    expect(process.redriveDeadLetters({ ids: [second!, other!] })).toBe(2);
+    const [first, second] = (await process.deadLetters({ type: 'one' })).map(({ id }) => id);
+    const [other] = (await process.deadLetters({ type: 'two' })).map(({ id }) => id);
+    expect(await process.discardDeadLetters({ type: 'one', ids: [] })).toBe(0);
+    expect(await process.redriveDeadLetters({ type: 'one', ids: [other!] })).toBe(0);
+    expect(await process.discardDeadLetters({ type: 'one', ids: [first!, other!] })).toBe(1);
+    expect(await process.redriveDeadLetters({ ids: [second!, other!] })).toBe(2);
     await settle();
-    expect(process.deadLetters({ type: 'one' })).toHaveLength(2);
-    expect(process.discardDeadLetters({ type: 'one' })).toBe(2);
-    expect(process.deadLetters()).toMatchObject([{ type: 'two', payload: 4 }]);
+    expect(await process.deadLetters({ type: 'one' })).toHaveLength(2);
+    expect(await process.discardDeadLetters({ type: 'one' })).toBe(2);
+    expect(await process.deadLetters()).toMatchObject([{ type: 'two', payload: 4 }]);
   });
 
   it.each([
@@ -245,9 +250,9 @@ describe('dead letters', () => {
     });
     await process.distributeWork('one', [1]);
     await settle();
-    expect(() => process.discardDeadLetters(selection as { type: string })).toThrow(problem);
-    expect(() => process.redriveDeadLetters(selection as { type: string })).toThrow(problem);
-    expect(process.deadLetters()).toHaveLength(1);
+    await expect(process.discardDeadLetters(selection as { type: string })).rejects.toThrow(problem);
+    await expect(process.redriveDeadLetters(selection as { type: string })).rejects.toThrow(problem);
+    expect(await process.deadLetters()).toHaveLength(1);
   });
 
   it('are refused where they would be one at once when as many are kept as may be', async () => {
@@ -256,18 +261,18 @@ describe('dead letters', () => {
     let refused = 0;
     for (let round = 0; round < 1_000; round++) {
       try {
-        process.rejectItem('type', round, new Error('bad'));
+        await process.rejectItem('type', round, new Error('bad'));
       } catch (error) {
         expect(error).toBeInstanceOf(DeadLettersFullError);
         refused++;
       }
     }
     expect(refused).toBe(990);
-    expect(process.deadLetters({ limit: 2_000 })).toHaveLength(10);
+    expect(await process.deadLetters({ limit: 2_000 })).toHaveLength(10);
     expect(process.counts()).toMatchObject({ submitted: 10, dead: 10 });
-    process.discardDeadLetters({ type: 'type' });
-    process.rejectItem('type', 'again', new Error('bad'));
-    expect(process.deadLetters()).toHaveLength(1);
+    await process.discardDeadLetters({ type: 'type' });
+    await process.rejectItem('type', 'again', new Error('bad'));
+    expect(await process.deadLetters()).toHaveLength(1);
   });
 
   it('of a cancelled job run again when they are redriven, and bring nothing back of what was dropped', async () => {
@@ -282,13 +287,13 @@ describe('dead letters', () => {
     });
     const job = await process.distributeWork('type', ['dies', 'is delayed']);
     await settle();
-    process.pause('type');
+    void process.pause('type');
     const rest = await process.distributeWork('type', ['waits']);
-    job.cancel();
-    rest.cancel();
+    void job.cancel();
+    void rest.cancel();
     expect(await job.completed).toMatchObject({ status: 'cancelled', failed: 1, cancelled: 1 });
-    expect(process.redriveDeadLetters({ ids: [`${job.id}:0`] })).toBe(1);
-    process.resume('type');
+    expect(await process.redriveDeadLetters({ ids: [`${job.id}:0`] })).toBe(1);
+    void process.resume('type');
     await process.clock.turn(5_000);
     expect(worked).toEqual(['dies', 'is delayed', 'dies']);
     expect(process.counts()).toMatchObject({

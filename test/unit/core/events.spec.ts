@@ -95,13 +95,13 @@ describe('events', () => {
     const untracked = await process.distributeWork('type', 'item');
     const tracked = await process.distributeWork('type', 'item', { track: true });
     const many = await process.distributeWork('type', ['item']);
-    expect(process.findJob(untracked.id)).toBeUndefined();
-    expect(process.findJob(tracked.id)).toBe(tracked);
-    expect(process.findJob(many.id)).toBe(many);
+    expect(await process.findJob(untracked.id)).toBeUndefined();
+    expect(await process.findJob(tracked.id)).toBe(tracked);
+    expect(await process.findJob(many.id)).toBe(many);
     gate.resolve();
     await settle();
     expect(finished).toEqual([tracked, many]);
-    expect(process.findJob(tracked.id)).toBeUndefined();
+    expect(await process.findJob(tracked.id)).toBeUndefined();
     expect(new Set([untracked.id, tracked.id, many.id]).size).toBe(3);
   });
 });

@@ -89,7 +89,7 @@ describe('an item handler', () => {
     const job = await process.distributeWork('type', ['good', 'bad', 'good']);
     await settle();
     expect(await job.completed).toMatchObject({ status: 'completed-with-failures', done: 2, failed: 1 });
-    const [letter] = process.deadLetters();
+    const [letter] = await process.deadLetters();
     expect(letter).toMatchObject({ index: 1, payload: 'bad', attempts: 1, reason: 'attempts-exhausted' });
     expect(letter!.error).toBeInstanceOf(Error);
     if (letter!.error instanceof NonErrorThrownError && thrown !== undefined) {

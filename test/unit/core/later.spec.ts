@@ -71,7 +71,11 @@ describe('work that is submitted for later', () => {
     const later = await process.distributeWork('type', ['later'], { delayMs: 200 });
     await process.clock.turn(100);
     expect(process.counts('type')).toMatchObject({ delayed: 2, failedAttempts: 1 });
-    expect([process.retryFailedItems(), later.retryFailedItems(), job.retryFailedItems()]).toEqual([1, 0, 0]);
+    expect([
+      await process.retryFailedItems(),
+      await later.retryFailedItems(),
+      await job.retryFailedItems(),
+    ]).toEqual([1, 0, 0]);
     await settle();
     expect(started.map(([payload]) => payload)).toEqual(['fails once', 'fails once']);
     await process.clock.turn(100);
@@ -93,7 +97,7 @@ describe('work that is submitted for later', () => {
   it('can be cancelled, and leaves no timer', async () => {
     const { process, started } = startWith();
     const job = await process.distributeWork('type', ['a', 'b'], { delayMs: 100 });
-    job.cancel();
+    void job.cancel();
     expect(await job.completed).toMatchObject({ status: 'cancelled', cancelled: 2 });
     expect(process.clock.timers).toBe(0);
     await process.clock.turn(200);

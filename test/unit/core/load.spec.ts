@@ -104,16 +104,16 @@ describe.each(handlers)('under the load of the benchmark, %s handler', (_, makeH
     let handled = 0;
     let job: Job | undefined;
     const processItem = makeHandler(() => {
-      if (++handled === MANY / 2) job!.cancel();
+      if (++handled === MANY / 2) void job!.cancel();
     });
     process.register('type', { processItem });
     const stop = watch(process, { maxQueueSize: 20_000_000, maxConcurrency: 10 });
-    process.pause('type');
+    void process.pause('type');
     job = await process.distributeWork(
       'type',
       Array.from({ length: MANY }, (__, index) => index),
     );
-    process.resume('type');
+    void process.resume('type');
     const result = await job.completed;
     stop();
     expect(handled).toBe(MANY / 2);
@@ -141,7 +141,7 @@ describe('under the load of the benchmark', () => {
     stop();
     expect({ done, failed }).toEqual({ done: MANY - 1, failed: 1 });
     expect(await retired.promise).toEqual([`${job.id}:${MANY / 2}`]);
-    expect(process.deadLetters()).toMatchObject([{ payload: MANY / 2, error: { code: 'TIME_LIMIT' } }]);
+    expect(await process.deadLetters()).toMatchObject([{ payload: MANY / 2, error: { code: 'TIME_LIMIT' } }]);
   });
 
   it('a type with three items is done long before one with all the others', async () => {

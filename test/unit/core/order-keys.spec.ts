@@ -97,7 +97,7 @@ describe('an order key', () => {
     const gate = hold('a2');
     await process.distributeWork('type', steps('a', 2, 3), byKey);
     await settle();
-    expect(process.redriveDeadLetters({ type: 'type' })).toBe(1);
+    expect(await process.redriveDeadLetters({ type: 'type' })).toBe(1);
     gate.resolve();
     await process.waitForCompletion();
     expect(started).toEqual(['a1', 'a2', 'a3', 'a1']);
@@ -116,7 +116,7 @@ describe('an order key', () => {
     async (state) => {
       const { process, started, hold } = startWith();
       const gate = hold('a1');
-      if (state === 'waits') process.pause('type');
+      if (state === 'waits') void process.pause('type');
       const fails = state === 'awaits its retry' ? 'once' : undefined;
       const job = await process.distributeWork(
         'type',
@@ -128,9 +128,9 @@ describe('an order key', () => {
       await settle();
       if (state === 'awaits its retry') gate.resolve();
       await settle();
-      job.cancel();
+      void job.cancel();
       gate.resolve();
-      process.resume('type');
+      void process.resume('type');
       await Promise.all([other.completed, last.completed]);
       expect(started.filter((name) => name !== 'a1')).toEqual(['a3', 'a4']);
       expect((await job.completed).cancelled).toBe(state === 'runs' ? 1 : 2);
@@ -145,24 +145,24 @@ describe('an order key', () => {
     const second = await process.distributeWork('type', steps('a', 2), byKey);
     await process.distributeWork('type', steps('a', 3), byKey);
     await settle();
-    process.pause('type');
+    void process.pause('type');
     gate.resolve();
     await settle();
-    second.cancel();
-    process.resume('type');
+    void second.cancel();
+    void process.resume('type');
     await process.waitForCompletion();
     expect(started).toEqual(['a1', 'a3']);
   });
 
   it('holds the next one back while a cancelled one runs, after a pause as well', async () => {
     const { process, started, hold } = startWith();
-    process.pause('type');
+    void process.pause('type');
     const gate = hold('a1');
     const job = await process.distributeWork('type', steps('a', 1), byKey);
     await process.distributeWork('type', steps('a', 2), byKey);
-    process.resume('type');
+    void process.resume('type');
     await settle();
-    job.cancel();
+    void job.cancel();
     await settle();
     expect(started).toEqual(['a1']);
     gate.resolve();
@@ -189,7 +189,7 @@ describe('an order key', () => {
     const { process } = startWith({
       onUnfinished: (items: readonly UnfinishedItem[]) => void unfinished.push(...items),
     });
-    process.pause('type');
+    void process.pause('type');
     await process.distributeWork('type', [...steps('a', 1, 2), ...steps('b', 1), ...steps('a', 3)], byKey);
     await process.distributeWork('type', steps('a', 4), { ...byKey, delayMs: 1_000 });
     await process.shutdown();
@@ -220,13 +220,13 @@ describe('an order key', () => {
       processBatch: (items: readonly Step[]) =>
         void batches.push(items.map(({ key, number }) => `${key}${number}`)),
     });
-    process.pause('type');
+    void process.pause('type');
     await process.distributeWork(
       'type',
       [...steps('a', 1, 2), ...steps('b', 1), ...steps('c', 1, 2, 3)],
       byKey,
     );
-    process.resume('type');
+    void process.resume('type');
     await process.waitForCompletion();
     expect(batches).toEqual([['a1', 'b1', 'c1'], ['a2', 'c2'], ['c3']]);
   });
@@ -289,15 +289,15 @@ describe('an order key', () => {
               await process.clock.turn(now.ms);
               break;
             case 'cancel':
-              jobs[now.which % Math.max(1, jobs.length)]?.cancel();
+              void jobs[now.which % Math.max(1, jobs.length)]?.cancel();
               break;
             case 'redrive':
-              process.redriveDeadLetters({ type: 'type' });
+              await process.redriveDeadLetters({ type: 'type' });
               break;
             case 'pause':
               isPaused = !isPaused;
-              if (isPaused) process.pause('type');
-              else process.resume('type');
+              if (isPaused) void process.pause('type');
+              else void process.resume('type');
               break;
             default:
               now satisfies never;
@@ -314,7 +314,7 @@ describe('an order key', () => {
           } = process.counts();
           expect(submitted).toBe(completed + dead + cancelled + handedBack + waiting + delayed + held);
         }
-        process.resume('type');
+        void process.resume('type');
         await process.clock.turn(10_000);
         expect(overlaps).toBe(0);
         expect(process.counts()).toMatchObject({ waiting: 0, delayed: 0, running: 0 });

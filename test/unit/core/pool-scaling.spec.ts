@@ -155,7 +155,7 @@ describe('scaling', () => {
     expect(process.counts()).toMatchObject({ waiting: 2 });
     expect(process.pool.workerCount()).toBe(0);
     expect(process.pool.addWorker('type')).toBe(false);
-    process.start();
+    void process.start();
     await settle();
     expect(await job.completed).toMatchObject({ done: 2 });
   });

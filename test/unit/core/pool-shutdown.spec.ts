@@ -115,7 +115,7 @@ describe('pool.shutdown', () => {
     const job = await process.distributeWork('type', ['waits']);
     await settle();
     const ended = process.pool.shutdown();
-    job.cancel();
+    void job.cancel();
     await process.pool.shutdown({ force: true });
     await ended;
     expect(await job.completed).toMatchObject({ status: 'cancelled', cancelled: 1 });
@@ -125,9 +125,9 @@ describe('pool.shutdown', () => {
 
   it('redrives nothing any more', async () => {
     const { process } = start();
-    process.rejectItem('type', 'bad', new Error('bad'));
+    await process.rejectItem('type', 'bad', new Error('bad'));
     await process.pool.shutdown();
-    expect(() => process.redriveDeadLetters({ type: 'type' })).toThrow(ProcessClosedError);
+    await expect(process.redriveDeadLetters({ type: 'type' })).rejects.toThrow(ProcessClosedError);
     await process.end();
   });
 

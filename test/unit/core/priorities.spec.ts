@@ -19,7 +19,7 @@ async function startFull(counts: Record<Priority, number>) {
   const process = start();
   const started: string[] = [];
   process.register('type', { processItem: (payload: string) => void started.push(payload) });
-  process.pause('type');
+  void process.pause('type');
   for (const priority of PRIORITIES.toReversed()) {
     await process.distributeWork('type', jobsOf(priority, counts[priority]), { priority });
   }
@@ -31,7 +31,7 @@ const letters = (started: readonly string[]) => started.map((payload) => payload
 describe('priorities', () => {
   it('let high ones go first, in shares that starve none', async () => {
     const { process, started } = await startFull({ high: 40, normal: 10, low: 3 });
-    process.resume('type');
+    void process.resume('type');
     await process.waitForCompletion();
     const round = `${'h'.repeat(16)}nnnnl`;
     expect(letters(started)).toBe(`${round}${round}${'h'.repeat(8)}nnl`);
@@ -39,7 +39,7 @@ describe('priorities', () => {
 
   it('let low ones go at full speed where there are no others', async () => {
     const { process, started } = await startFull({ high: 0, normal: 0, low: 100 });
-    process.resume('type');
+    void process.resume('type');
     await process.waitForCompletion();
     expect(started).toEqual(jobsOf('low', 100));
   });
@@ -48,7 +48,7 @@ describe('priorities', () => {
     const { process, started } = await startFull({ high: 1, normal: 2, low: 1 });
     expect(process.offer('type', 'offered')).toBe(true);
     await process.distributeWork('type', 'submitted');
-    process.resume('type');
+    void process.resume('type');
     await process.waitForCompletion();
     expect(started).toEqual(['h0', 'n0', 'n1', 'offered', 'submitted', 'l0']);
   });
@@ -62,10 +62,10 @@ describe('priorities', () => {
         if (payload === 'h0' && attempt === 1) throw new Error('once');
       },
     });
-    process.pause('type');
+    void process.pause('type');
     await process.distributeWork('type', jobsOf('normal', 30), { priority: 'normal' });
     await process.distributeWork('type', ['h0'], { priority: 'high' });
-    process.resume('type');
+    void process.resume('type');
     await process.clock.turn(0);
     await process.waitForCompletion();
     expect(started.filter((payload) => payload === 'h0')).toHaveLength(2);
@@ -78,10 +78,10 @@ describe('priorities', () => {
     process.register('type', {
       processBatch: (payloads: readonly string[]) => void batches.push([...payloads]),
     });
-    process.pause('type');
+    void process.pause('type');
     await process.distributeWork('type', ['l0', 'l1'], { priority: 'low' });
     await process.distributeWork('type', ['h0', 'h1', 'h2'], { priority: 'high' });
-    process.resume('type');
+    void process.resume('type');
     await process.waitForCompletion();
     expect(batches).toEqual([['h0', 'h1', 'h2', 'l0'], ['l1']]);
   });

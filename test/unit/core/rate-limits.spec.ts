@@ -60,7 +60,7 @@ describe('a rate limit', () => {
     await process.distributeWork('type', ['one']);
     await process.clock.turn(1_000);
     expect(startedMs).toEqual([0, 100, 200]);
-    expect(process.deadLetters()).toHaveLength(1);
+    expect(await process.deadLetters()).toHaveLength(1);
   });
 
   it('waits until a batch is together, and counts each item of it', async () => {
@@ -88,7 +88,7 @@ describe('a rate limit', () => {
     await process.clock.turn(1_000);
     expect(process.pool.workerCount('slow')).toBe(1);
     expect(process.pool.workerCount('other')).toBe(3);
-    process.pause('slow');
+    void process.pause('slow');
   });
 
   it('holds while a shutdown works the queue off, and leaves no timer when it is over', async () => {
@@ -110,10 +110,10 @@ describe('a rate limit', () => {
     const { process, startedMs } = startWith({ rateLimit: { max: 1, durationMs: 100 } });
     await process.distributeWork('type', [1, 2]);
     await settle();
-    process.pause('type');
+    void process.pause('type');
     await process.clock.turn(1_000);
     expect(startedMs).toEqual([0]);
-    process.resume('type');
+    void process.resume('type');
     await process.clock.turn(0);
     expect(startedMs).toEqual([0, 1_000]);
   });

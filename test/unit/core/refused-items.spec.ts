@@ -10,14 +10,14 @@ describe('items that are refused before their first attempt', () => {
     const handled: unknown[] = [];
     process.register('type', { processItem: (payload) => handled.push(payload) });
     const [paused, resumed] = [process.heard('paused'), process.heard('resumed')];
-    process.rejectItem('type', 'bad', new Error('no such field'));
+    await process.rejectItem('type', 'bad', new Error('no such field'));
     expect(paused).toEqual([]);
-    process.rejectItem('type', 'worse', new Error('no such field'));
+    await process.rejectItem('type', 'worse', new Error('no such field'));
     expect(paused).toEqual([{ type: 'type', reason: 'dead-letters-full' }]);
     await process.distributeWork('type', 'good');
     await settle();
     expect(handled).toEqual([]);
-    process.discardDeadLetters({ ids: [process.deadLetters()[0]!.id] });
+    await process.discardDeadLetters({ ids: [(await process.deadLetters())[0]!.id] });
     await settle();
     expect(resumed).toEqual(paused);
     expect(handled).toEqual(['good']);

@@ -17,13 +17,13 @@ describe('retryFailedItems', () => {
       await process.distributeWork(type, [1, 2]);
     }
     await settle();
-    expect(process.retryFailedItems('a')).toBe(2);
+    expect(await process.retryFailedItems('a')).toBe(2);
     await settle();
     expect(process.counts('a')).toMatchObject({ completed: 2, delayed: 0 });
     expect(process.counts('b')).toMatchObject({ completed: 0, delayed: 2 });
-    expect(process.retryFailedItems()).toBe(2);
+    expect(await process.retryFailedItems()).toBe(2);
     await process.waitForCompletion();
-    expect(process.retryFailedItems()).toBe(0);
+    expect(await process.retryFailedItems()).toBe(0);
     expect(process.clock.now()).toBe(0);
   });
 });
@@ -42,7 +42,7 @@ describe('job.retryFailedItems', () => {
     const other = await process.distributeWork('type', ['other']);
     await settle();
     attempts.length = 0;
-    expect(mine.retryFailedItems()).toBe(2);
+    expect(await mine.retryFailedItems()).toBe(2);
     await settle();
     expect(attempts).toEqual([
       ['mine', 2],
@@ -50,7 +50,7 @@ describe('job.retryFailedItems', () => {
     ]);
     expect(mine.isEnded).toBe(true);
     expect(other.isEnded).toBe(false);
-    expect(mine.retryFailedItems()).toBe(0);
+    expect(await mine.retryFailedItems()).toBe(0);
     await process.clock.turn(100);
     expect(await other.completed).toMatchObject({ status: 'completed' });
   });

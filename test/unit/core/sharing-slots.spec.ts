@@ -100,7 +100,7 @@ describe('sharing slots', () => {
     const shares = types.map((type) => served.get(type) ?? 0);
     const total = shares.reduce((a, b) => a + b, 0);
     for (const share of shares) expect(share).toBeGreaterThan(total / 10);
-    for (const type of types) process.pause(type);
+    for (const type of types) void process.pause(type);
     for (const own of gates) await own.letGo();
   }, 20_000);
 
@@ -196,9 +196,9 @@ describe('a type that is paused and resumed while its worker is busy', () => {
     process.register('few', { processItem: () => undefined });
     await process.distributeWork('many', Array.from({ length: 1_000 }));
     await process.clock.turn(5);
-    process.pause('many');
+    void process.pause('many');
     await process.clock.turn(0);
-    process.resume('many');
+    void process.resume('many');
     const few = await process.distributeWork('few', [1]);
     await process.clock.turn(1_000);
     expect(few.progress()).toMatchObject({ done: 1 });

@@ -77,7 +77,7 @@ describe('shutdown and what it leaves', () => {
     const saved = deferred();
     const { process } = start({ onUnfinished: () => saved.promise, shutdownTimeoutMs: 0 });
     const events = process.heard('unfinished');
-    process.pause('type');
+    void process.pause('type');
     process.offer('type', 'a');
     let isClosed = false;
     const closing = process.shutdown().then(() => (isClosed = true));
@@ -91,7 +91,7 @@ describe('shutdown and what it leaves', () => {
       const { process: other } = start({ onUnfinished });
       const unfinished = other.heard('unfinished');
       const failed = other.heard('callbackFailed');
-      other.pause('type');
+      void other.pause('type');
       other.offer('type', 'a');
       await other.shutdown();
       expect(unfinished).toMatchObject([{ items: [{ payload: 'a' }] }]);
@@ -117,8 +117,8 @@ describe('shutdown and what it leaves', () => {
       process.heard('unfinished'),
       process.heard('deadLettersLeft'),
     ];
-    process.rejectItem('type', 'bad', new Error('checked'));
-    process.pause('type');
+    await process.rejectItem('type', 'bad', new Error('checked'));
+    void process.pause('type');
     process.offer('type', 'a');
     const closing = process.shutdown();
     await process.clock.turn(299);
@@ -140,7 +140,7 @@ describe('shutdown and what it leaves', () => {
   it('waits for the callbacks as long as they take with a handOverTimeoutMs of 0', async () => {
     const saved = deferred();
     const { process } = start({ onUnfinished: () => saved.promise, handOverTimeoutMs: 0 });
-    process.pause('type');
+    void process.pause('type');
     process.offer('type', 'a');
     let isClosed = false;
     const closing = process.shutdown().then(() => (isClosed = true));

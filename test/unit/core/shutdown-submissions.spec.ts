@@ -214,9 +214,9 @@ describe('shutdown and submissions', () => {
     const refusals: unknown[] = [];
     const { process, unfinished } = start({
       retry: { limit: 0 },
-      onDeadLetters: () => {
+      onDeadLetters: async () => {
         try {
-          process.redriveDeadLetters({ type: 'type' });
+          await process.redriveDeadLetters({ type: 'type' });
         } catch (error) {
           refusals.push(error);
         }
@@ -225,8 +225,8 @@ describe('shutdown and submissions', () => {
     const job = await process.distributeWork('type', ['fails']);
     await process.end();
     expect(refusals).toEqual([expect.any(ProcessClosedError)]);
-    expect(() => process.redriveDeadLetters({ type: 'type' })).toThrow('redriveDeadLetters()');
-    expect(process.deadLetters()).toHaveLength(1);
+    await expect(process.redriveDeadLetters({ type: 'type' })).rejects.toThrow('redriveDeadLetters()');
+    expect(await process.deadLetters()).toHaveLength(1);
     expect(unfinished).toEqual([]);
     expect(job.progress()).toMatchObject({ failed: 1, handedBack: 0 });
   });

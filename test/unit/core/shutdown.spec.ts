@@ -158,7 +158,7 @@ describe('shutdown', () => {
     const { process, unfinished } = start({ retry: { limit: 1, backoffMs: 300, jitter: 0 } });
     await process.distributeWork('type', ['fails', 'a']);
     await settle();
-    process.pause('type');
+    void process.pause('type');
     await process.distributeWork('type', ['b', 'c']);
     await process.shutdown();
     expect(process.clock.now()).toBe(0);
@@ -171,7 +171,7 @@ describe('shutdown', () => {
     await settle();
     const closing = process.shutdown();
     await process.clock.turn(100);
-    process.pause('type');
+    void process.pause('type');
     await closing;
     expect(process.clock.now()).toBe(100);
     expect(unfinished).toMatchObject([{ payload: 'fails', attempts: 1 }]);
@@ -268,7 +268,7 @@ describe('shutdown', () => {
 
   it('lets waitForCompletion resolve', async () => {
     const { process } = start();
-    process.pause('type');
+    void process.pause('type');
     await process.distributeWork('type', ['a', 'b']);
     const completion = process.waitForCompletion();
     await process.shutdown();

@@ -74,7 +74,7 @@ describe('an array', () => {
       error: new Error('unreadable'),
     });
     expect(process.counts()).toMatchObject({ submitted: 2, completed: 2, waiting: 0 });
-    expect(process.findJob(job.id)).toBeUndefined();
+    expect(await process.findJob(job.id)).toBeUndefined();
     await process.end();
   });
 
@@ -82,10 +82,10 @@ describe('an array', () => {
     const process = start({ maxQueueSize: 100 });
     const handled: unknown[] = [];
     process.register('type', { processItem: (payload: unknown) => void handled.push(payload) });
-    process.pause('type');
+    void process.pause('type');
     const other = await process.distributeWork('type', ['dropped']);
     const payloads: unknown[] = Array.from({ length: 40 }, (_, index) => index);
-    const onRead = (place: number, act: () => void) =>
+    const onRead = (place: number, act: () => unknown) =>
       Object.defineProperty(payloads, place, {
         get: () => {
           act();
@@ -97,7 +97,7 @@ describe('an array', () => {
     onRead(20, () => void process.distributeWork('type', ['a', 'b']));
     onRead(39, () => process.offer('type', 'last'));
     const job = await process.distributeWork('type', payloads);
-    process.resume('type');
+    void process.resume('type');
     expect(await job.completed).toMatchObject({ status: 'completed', total: 40, done: 40 });
     await process.waitForCompletion();
     const submittedByGetters = ['offered', 'a', 'b', 'last'];
@@ -160,11 +160,11 @@ describe('a source', () => {
     const process = start();
     const handled: unknown[] = [];
     process.register('type', { processItem: (payload: unknown) => void handled.push(payload) });
-    process.pause('type');
+    void process.pause('type');
     const job = await process.distributeWork('type', source);
     await settle();
     expect(job.isEnded).toBe(false);
-    process.resume('type');
+    void process.resume('type');
     expect(await job.completed).toMatchObject({
       status: 'source-failed',
       done: 2,
@@ -193,7 +193,7 @@ describe('a source', () => {
     );
     await settle();
     expect(pulled).toBe(4);
-    job.cancel();
+    void job.cancel();
     gate.resolve();
     expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, cancelled: 2, accepted: 3 });
     await settle();
@@ -224,7 +224,7 @@ describe('a source', () => {
     };
     const job = await process.distributeWork('type', source as AsyncIterable<number>);
     await settle();
-    job.cancel();
+    void job.cancel();
     gate.resolve();
     expect(await job.completed).toMatchObject({ status: 'cancelled', done: 1, cancelled: 2 });
     await process.waitForCompletion();
@@ -238,7 +238,7 @@ describe('a source', () => {
     const next = deferred<IteratorResult<string>>();
     const source = { [Symbol.asyncIterator]: () => ({ next: () => next.promise }) };
     const job = await process.distributeWork('type', source);
-    job.cancel();
+    void job.cancel();
     next.resolve({ done: false, value: 'late' });
     expect(await job.completed).toMatchObject({ status: 'cancelled', total: 0 });
     await settle();
@@ -257,7 +257,7 @@ describe('a source', () => {
     const completion = process.waitForCompletion().then(() => (isComplete = true));
     await settle();
     expect(isComplete).toBe(false);
-    job.cancel();
+    void job.cancel();
     await completion;
     expect(await job.completed).toMatchObject({ status: 'cancelled', total: 0 });
     await process.shutdown();
@@ -284,7 +284,7 @@ describe('a source', () => {
   it('is read at once, and no further than asked', async () => {
     const process = start({ maxQueueSize: 3 });
     process.register('type', { processItem: () => undefined });
-    process.pause('type');
+    void process.pause('type');
     let pulled = 0;
     await process.distributeWork(
       'type',
@@ -295,7 +295,7 @@ describe('a source', () => {
     await settle();
     expect(process.counts().waiting).toBe(3);
     expect(pulled).toBe(3);
-    process.resume('type');
+    void process.resume('type');
     await process.waitForCompletion();
     expect(process.counts().completed).toBe(10);
     await process.end();

@@ -86,7 +86,7 @@ function startTwo() {
   const targetOf = (type: string) =>
     process.reportPerformance().types.find((performance) => performance.type === type)!.targetWorkers;
   /** Acts once, when the first type is told to be scaled. */
-  const whenScaled = (act: () => void) => {
+  const whenScaled = (act: () => unknown) => {
     const end = process.on('scaled', ({ type }) => {
       if (type !== 'first') return;
       end();

@@ -14,7 +14,7 @@ describe('a submission with a signal', () => {
   it('stops taking items in when it aborts, and resolves with the cancelled job', async () => {
     const process = start({ maxQueueSize: 10 });
     process.register('type', { processItem: () => undefined });
-    process.pause('type');
+    void process.pause('type');
     const abort = new AbortController();
     const before = process.distributeWork(
       'type',
@@ -27,7 +27,7 @@ describe('a submission with a signal', () => {
     abort.abort();
     const job = await submission;
     expect(await job.completed).toMatchObject({ status: 'cancelled', accepted: 0, total: 0 });
-    process.resume('type');
+    void process.resume('type');
     await Promise.all([before, behind]);
     await process.waitForCompletion();
     expect(process.counts()).toMatchObject({ submitted: 11, completed: 11, cancelled: 0 });
@@ -37,7 +37,7 @@ describe('a submission with a signal', () => {
   it('cancels its job later too, and forgets the signal with the job', async () => {
     const process = start();
     process.register('type', { processItem: () => undefined });
-    process.pause('type');
+    void process.pause('type');
     const abort = new AbortController();
     const { signal } = abort;
     const sources: unknown[] = [{ item: 1 }, [1, 2], [1, 2].values()];
@@ -46,7 +46,7 @@ describe('a submission with a signal', () => {
     );
     abort.abort();
     for (const job of jobs) expect(await job.completed).toMatchObject({ status: 'cancelled' });
-    process.resume('type');
+    void process.resume('type');
     const other = new AbortController();
     const remove = jest.spyOn(other.signal, 'removeEventListener');
     const job = await process.distributeWork('type', 1, { signal: other.signal });
@@ -82,7 +82,7 @@ describe('a submission with a signal', () => {
     const warned = (warning: Error) => void warnings.push(warning);
     globalThis.process.on('warning', warned);
     process.register('type', { processItem: () => undefined });
-    process.pause('type');
+    void process.pause('type');
     const abort = new AbortController();
     const { signal } = abort;
     const add = jest.spyOn(signal, 'addEventListener');
@@ -90,7 +90,7 @@ describe('a submission with a signal', () => {
     const jobs = await Promise.all(
       Array.from({ length: 20 }, () => process.distributeWork('type', [1], { signal })),
     );
-    jobs[0]!.cancel();
+    void jobs[0]!.cancel();
     await settle();
     expect(remove).not.toHaveBeenCalled();
     abort.abort();
@@ -135,7 +135,7 @@ describe('once the pool was shut down by itself', () => {
   it('takes no more work, turns away who waits for room, and reads no source on', async () => {
     const process = start({ maxQueueSize: 1 });
     process.register('type', { processItem: () => undefined });
-    process.pause('type');
+    void process.pause('type');
     expect(process.offer('type', 'first')).toBe(true);
     const waiting = process.distributeWork('type', [1, 2]);
     const closed = deferred();
@@ -156,7 +156,7 @@ describe('once the pool was shut down by itself', () => {
     expect(process.offer('type', 1)).toBe(false);
     await expect(process.distributeWork('type', 1)).rejects.toThrow(ProcessClosedError);
     expect(() => process.register('other', { processItem: () => undefined })).toThrow(ProcessClosedError);
-    expect(() => process.start()).toThrow(ProcessClosedError);
+    await expect(process.start()).rejects.toThrow(ProcessClosedError);
     expect(process.counts('type')).toMatchObject({ waiting: 2 });
     await process.end();
     expect(await stream.completed).toMatchObject({ status: 'interrupted' });
@@ -182,17 +182,17 @@ describe('a query of dead letters', () => {
     [{ typ: 'type' }, 'typ: unknown option; expected one of type, limit, after'],
   ])('%p is refused', async (query, text) => {
     const process = start();
-    expect(() => process.deadLetters(query)).toThrow(`Query of dead letters: ${text}`);
+    await expect(process.deadLetters(query)).rejects.toThrow(`Query of dead letters: ${text}`);
     await process.end();
   });
 
   it('has no limit by Infinity, and gives nothing by 0', async () => {
     const process = start();
     process.register('type', { processItem: () => undefined });
-    for (let index = 0; index < 150; index++) process.rejectItem('type', index, new Error('bad'));
-    expect(process.deadLetters()).toHaveLength(100);
-    expect(process.deadLetters({ limit: Infinity })).toHaveLength(150);
-    expect(process.deadLetters({ limit: 0 })).toEqual([]);
+    for (let index = 0; index < 150; index++) await process.rejectItem('type', index, new Error('bad'));
+    expect(await process.deadLetters()).toHaveLength(100);
+    expect(await process.deadLetters({ limit: Infinity })).toHaveLength(150);
+    expect(await process.deadLetters({ limit: 0 })).toEqual([]);
     await process.end();
   });
 });

@@ -49,7 +49,7 @@ describe('an attempt that passes its time limit', () => {
     expect(signals[0]!.reason).toEqual(new TimeLimitError('type', 80));
     expect(handled).toEqual(['slow', 'next']);
     expect(await job.completed).toMatchObject({ done: 1, failed: 1 });
-    expect(process.deadLetters()).toMatchObject([{ payload: 'slow', error: { code: 'TIME_LIMIT' } }]);
+    expect(await process.deadLetters()).toMatchObject([{ payload: 'slow', error: { code: 'TIME_LIMIT' } }]);
     expect(retired).toEqual([{ type: 'type', itemIds: [`${job.id}:0`], timeoutMs: 80, abandoned: 1 }]);
     expect(process.reportPerformance().types[0]).toMatchObject({ abandoned: 1, failedAttempts: 1 });
     gate.resolve();
@@ -87,7 +87,7 @@ describe('an attempt that passes its time limit', () => {
     const job = await process.distributeWork('type', 'slow', { track: true });
     await process.clock.turn(110);
     expect(await job.completed).toMatchObject({ failed: 1 });
-    expect(process.deadLetters()).toMatchObject([{ error: { code: 'TIME_LIMIT' } }]);
+    expect(await process.deadLetters()).toMatchObject([{ error: { code: 'TIME_LIMIT' } }]);
     gate.resolve();
     await process.end();
   });
@@ -226,7 +226,7 @@ describe('an attempt that passes its time limit', () => {
     for (const goOn of clock.stalled.splice(0)) goOn();
     await clock.turn(100);
     for (const goOn of clock.stalled.splice(0)) goOn();
-    expect(process.deadLetters()).toMatchObject([{ payload: 'hangs', error: { code: 'TIME_LIMIT' } }]);
+    expect(await process.deadLetters()).toMatchObject([{ payload: 'hangs', error: { code: 'TIME_LIMIT' } }]);
     await process.end();
   });
 
@@ -273,7 +273,7 @@ describe('an attempt that passes its time limit', () => {
     const job = await process.distributeWork('type', ['a', 'b', 'c']);
     await process.clock.turn(100);
     expect(kept!.signal.reason).toBeInstanceOf(TimeLimitError);
-    expect(process.deadLetters().map(({ error }) => error.name)).toEqual([
+    expect((await process.deadLetters()).map(({ error }) => error.name)).toEqual([
       'TimeLimitError',
       'Error',
       'TimeLimitError',

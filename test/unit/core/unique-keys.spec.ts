@@ -48,10 +48,10 @@ describe('a unique key', () => {
 
   it('is made of each payload of an array, within it and against others', async () => {
     const { process, sent } = startWith();
-    process.pause('mail');
+    void process.pause('mail');
     await process.distributeWork('mail', to('a', 'b', 'a'), byReceiver);
     const job = await process.distributeWork('mail', to('b', 'c', 'a', 'd'), byReceiver);
-    process.resume('mail');
+    void process.resume('mail');
     expect(await job.completed).toMatchObject({ done: 2, total: 2, duplicates: 2 });
     expect(sent).toEqual(['a', 'b', 'c', 'd']);
   });
@@ -59,7 +59,7 @@ describe('a unique key', () => {
   it('is made of each payload of a stream as it is read, which starves nobody with duplicates alone', async () => {
     const process = new WorkerProcess();
     process.register('mail', { processItem: () => undefined });
-    process.pause('mail');
+    void process.pause('mail');
     await process.distributeWork('mail', { to: 'a' }, { uniqueKey: 'a' });
     let pulled = 0;
     const endless = (function* () {
@@ -70,12 +70,12 @@ describe('a unique key', () => {
     })();
     const job = await process.distributeWork('mail', endless, byReceiver);
     await new Promise((resolve) => setImmediate(resolve));
-    job.cancel();
+    void job.cancel();
     const { status, total, duplicates } = await job.completed;
     expect([status, total]).toEqual(['cancelled', 0]);
     expect(duplicates).toBeGreaterThan(0);
     expect(duplicates).toBeGreaterThanOrEqual(pulled - 1);
-    process.resume('mail');
+    void process.resume('mail');
     await process.shutdown();
   });
 
@@ -90,22 +90,22 @@ describe('a unique key', () => {
     [
       'was cancelled while it waited',
       async ({ process }) => {
-        process.pause('mail');
+        void process.pause('mail');
         const job = await process.distributeWork('mail', to('a'), byReceiver);
-        job.cancel();
-        process.resume('mail');
+        void job.cancel();
+        void process.resume('mail');
       },
     ],
     [
       'was cancelled before there was room for it',
       async ({ process }) => {
-        process.pause('mail');
+        void process.pause('mail');
         for (let count = 0; count < 2; count++) process.offer('mail', { to: 'other' });
         const controller = new AbortController();
         const waiting = process.distributeWork('mail', to('a'), { ...byReceiver, signal: controller.signal });
         controller.abort();
         await waiting;
-        process.resume('mail');
+        void process.resume('mail');
       },
     ],
   ])('is free again when its item %s', async (_, end) => {
@@ -142,11 +142,11 @@ describe('a unique key', () => {
   it('of one worker type is another than that of the next', async () => {
     const { process } = startWith();
     process.register('letter', { processItem: () => undefined });
-    process.pause('mail');
+    void process.pause('mail');
     await process.distributeWork('mail', to('a'), byReceiver);
     const job = await process.distributeWork('letter', to('a'), byReceiver);
     expect(await job.completed).toMatchObject({ done: 1 });
-    process.resume('mail');
+    void process.resume('mail');
   });
 
   it.each<[unknown, SubmitOptions, string]>([

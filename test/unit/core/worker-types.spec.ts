@@ -41,17 +41,23 @@ describe('a worker type', () => {
     const acts = [
       () => process.offer('x', 1),
       () => process.counts('x'),
-      () => process.pause('x'),
-      () => process.resume('x'),
-      () => process.deadLetters({ type: 'x' }),
-      () => process.retryFailedItems('x'),
-      () => process.redriveDeadLetters({ type: 'x' }),
       () => process.pool.addWorker('x'),
       () => process.pool.removeWorker('x'),
       () => process.pool.workerCount('x'),
     ];
     for (const act of acts) expect(act).toThrow(UnknownWorkerTypeError);
-    await expect(process.waitForCompletion('x')).rejects.toThrow(UnknownWorkerTypeError);
+    const answers = [
+      process.waitForCompletion('x'),
+      process.depth('x'),
+      process.pause('x'),
+      process.resume('x'),
+      process.deadLetters({ type: 'x' }),
+      process.retryFailedItems('x'),
+      process.redriveDeadLetters({ type: 'x' }),
+      process.discardDeadLetters({ type: 'x' }),
+      process.rejectItem('x', 1, new Error('no')),
+    ];
+    for (const answer of answers) await expect(answer).rejects.toThrow(UnknownWorkerTypeError);
   });
 
   it('keeps idle workers until their time, and minWorkers for ever', async () => {
@@ -94,15 +100,15 @@ describe('a worker type', () => {
     const resumed = process.heard('resumed');
     await process.distributeWork('type', [1, 2, 3, 4]);
     await settle();
-    process.pause('type');
-    process.pause('type');
+    void process.pause('type');
+    void process.pause('type');
     await gates.letGo();
     await process.clock.turn(5_000);
     expect(process.counts()).toMatchObject({ completed: 2, waiting: 2, running: 0 });
     expect(process.pool.workerCount()).toBe(0);
     expect(process.offer('type', 5)).toBe(true);
-    process.resume('type');
-    process.resume('type');
+    void process.resume('type');
+    void process.resume('type');
     await settle();
     expect(gates.running).toBe(2);
     await gates.drain();

@@ -39,7 +39,7 @@ describe('a run', () => {
     work.failing = new Set([2, 3]);
     work.register(new Numbers(4));
     expect(await work.run()).toMatchObject({ status: 'completed', pages: 2, items: 4, done: 2, failed: 2 });
-    expect(work.jobs.deadLetters().map(({ payload }) => payload)).toEqual([2, 3]);
+    expect((await work.jobs.deadLetters()).map(({ payload }) => payload)).toEqual([2, 3]);
   });
 
   test('may find nothing at all', async () => {

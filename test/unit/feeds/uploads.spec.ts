@@ -220,7 +220,7 @@ describe('the outcome of a row whose dead letter has an error', () => {
   });
 });
 
-function redrive(): number {
+function redrive(): Promise<number> {
   return jobs.redriveDeadLetters({ type: 'rows' });
 }
 
@@ -237,7 +237,7 @@ describe('a dead letter that is redriven', () => {
     const run = await jobs.processUserUpload('known');
     await settle();
     failing.clear();
-    expect(redrive()).toBe(1);
+    expect(await redrive()).toBe(1);
     gates.get('b')!.resolve();
     expect(await run.completed).toMatchObject({ status: 'completed', rows: 5, done: 5, failed: 0 });
     expect(store.outcomes.get(1)).toEqual({ number: 1, attempts: 1, state: 'done' });
@@ -250,7 +250,7 @@ describe('a dead letter that is redriven', () => {
     const run = await jobs.processUserUpload('known');
     await settle();
     failing.clear();
-    redrive();
+    await redrive();
     await settle();
     expect(worked).toEqual(['a', 'b', 'a']);
     expect(store.outcomes.size).toBe(0);
@@ -267,19 +267,19 @@ describe('a dead letter that is redriven', () => {
     await settle();
     expect(store.states()).toMatchObject({ 1: 'failed', 2: 'done' });
     failing.delete('a');
-    redrive();
+    await redrive();
     gates.get('c')!.resolve();
     expect(await run.completed).toMatchObject({ status: 'completed-with-failures', done: 4, failed: 1 });
     expect(store.status).toBe('completed-with-failures');
     expect(store.states()).toEqual({ 1: 'done', 2: 'done', 3: 'done', 4: 'done', 5: 'failed' });
 
-    redrive();
+    await redrive();
     await settle();
     expect(store.status).toBe('completed-with-failures');
     expect(store.outcomes.get(5)).toMatchObject({ state: 'failed' });
 
     failing.clear();
-    redrive();
+    await redrive();
     await settle();
     expect(store.states()).toMatchObject({ 5: 'done' });
     expect(store.status).toBe('completed');
@@ -297,7 +297,7 @@ describe('a dead letter that is redriven', () => {
       return record(id, outcomes);
     });
     failing.clear();
-    redrive();
+    await redrive();
     gates.get('c')!.resolve();
     await settle();
     expect(store.states()).toEqual({ 1: 'failed', 2: 'done', 3: 'done', 4: 'done', 5: 'done' });
@@ -314,7 +314,7 @@ describe('a dead letter that is redriven', () => {
     failing.clear();
     const writing = deferred();
     store.held.set('recordOutcomes', writing);
-    redrive();
+    await redrive();
     await settle();
     store.held.clear();
     writing.resolve();
@@ -335,14 +335,14 @@ describe('a dead letter that is redriven', () => {
     jobs.on('outcomesNotWritten', (failure) => failures.push(failure));
     store.broken.add(call);
     failing.clear();
-    const [first, second] = jobs.deadLetters();
-    jobs.redriveDeadLetters({ ids: [first!.id] });
+    const [first, second] = await jobs.deadLetters();
+    await jobs.redriveDeadLetters({ ids: [first!.id] });
     await settle();
     expect(failures).toEqual([
       { uploadId: 'known', rows, error: expect.objectContaining({ message: `${call} is broken` }) },
     ]);
     store.broken.clear();
-    jobs.redriveDeadLetters({ ids: [second!.id] });
+    await jobs.redriveDeadLetters({ ids: [second!.id] });
     await settle();
     expect(store.states()).toMatchObject({ 2: 'done' });
   });
@@ -355,7 +355,7 @@ describe('a dead letter that is redriven', () => {
     gates.set('a', deferred());
     const writing = deferred();
     store.held.set('recordOutcomes', writing);
-    redrive();
+    await redrive();
     await settle();
     let closed = false;
     const closing = jobs.shutdown().then(() => (closed = true));
@@ -378,7 +378,7 @@ describe('a dead letter that is redriven', () => {
     await (
       await jobs.processUserUpload('known')
     ).completed;
-    expect(jobs.deadLetters()).toHaveLength(10);
+    expect(await jobs.deadLetters()).toHaveLength(10);
     store = new FakeStore([]);
     payloads.length = 0;
     worked.length = 0;
