@@ -82,6 +82,17 @@ export class Backlog {
     this.queue.pushMany(job, job.accept(to - from), payloads, from, to);
   }
 
+  /** Takes leased items in; those with attempts behind them in envelopes. */
+  addLeased(job: Job, payloads: readonly unknown[], attempts: readonly number[] | undefined): void {
+    if (attempts === undefined) {
+      this.queue.pushMany(job, job.accept(payloads.length), payloads, 0, payloads.length);
+      return;
+    }
+    for (const [place, payload] of payloads.entries()) {
+      this.queue.pushEnvelope(new Envelope(payload, job, job.accept(1), attempts[place]!));
+    }
+  }
+
   /** For later, or in their order. @returns false, having done nothing, when they are neither (any more) */
   private addInEnvelopes(job: Job, payloads: readonly unknown[], from: number, to: number): boolean {
     const isForLater = job.dueMs > this.setting.clock.now();

@@ -1,6 +1,6 @@
 /**
- * What became of the items of a worker type. At any moment
- * `submitted = completed + dead + cancelled + handedBack + waiting + delayed + running`.
+ * What became of the items of a worker type in this process. At any moment
+ * `submitted = completed + dead + cancelled + handedBack + returned + waiting + delayed + running`.
  */
 export interface WorkCounts {
   /** Items taken in, ever. */
@@ -11,6 +11,10 @@ export interface WorkCounts {
   readonly cancelled: number;
   /** Items that a shutdown gave back. */
   readonly handedBack: number;
+  /**
+   * Items that went back to the store of a durable engine: for their next attempt, or as this process ends. 0 in memory.
+   */
+  readonly returned: number;
   /** Items in the work queue. */
   readonly waiting: number;
   /** Items that wait for a moment, mostly of a retry. */
@@ -29,6 +33,7 @@ export function sumCounts(counts: readonly WorkCounts[]): WorkCounts {
     dead: 0,
     cancelled: 0,
     handedBack: 0,
+    returned: 0,
     waiting: 0,
     delayed: 0,
     running: 0,

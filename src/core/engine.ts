@@ -7,6 +7,7 @@ import type { WorkerProcessOptions } from './options.js';
 import type { ProcessStage } from './process-stage.js';
 import type { Source } from './sources.js';
 import type { SubmitOptions } from './submit-options.js';
+import type { TimeSlices } from './time-slices.js';
 import type { WorkerPool } from './worker-pool.js';
 import type { Workload } from './workload.js';
 import type { Workloads } from './workloads.js';
@@ -42,6 +43,7 @@ export interface EngineHost {
   readonly workloads: Workloads;
   readonly jobs: JobRegistry;
   readonly intake: Intake;
+  readonly slices: TimeSlices;
 }
 
 /** Makes the engine of a worker process; what `engine` in its options is given. */

@@ -78,6 +78,17 @@ export interface WorkerProcessEvents {
    */
   standstill: { type: string; waitingProducers: number; running: number; forMs: number };
   /**
+   * The store of a durable engine could not be reached, or answered with an error. What was to be done is tried again, and
+   * nothing is lost. Told at the first time, and every 30 seconds as long as it lasts.
+   */
+  engineTroubled: { error: Error };
+  /**
+   * This process lost the lease of `items` that it had, and what it did for them since does not count: they run again
+   * elsewhere. Mostly a handler has blocked the event loop: no sign of life could be given for `unheardMs` milliseconds
+   * (undefined when it was found as they were settled).
+   */
+  leaseLost: { type: string; items: number; unheardMs: number | undefined };
+  /**
    * A function of the user's failed where that must not disturb the work: a listener of one of these events, or what
    * `event` names: `onUnfinished`, `onDeadLetters`, `scalingPolicy`, `retryable`, `random`, `observer`, `unsubscribe`.
    */
@@ -101,6 +112,8 @@ const CORE_EVENTS: readonly EventName[] = [
   'unfinished',
   'deadLettersLeft',
   'standstill',
+  'engineTroubled',
+  'leaseLost',
   'callbackFailed',
 ];
 

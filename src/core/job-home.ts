@@ -7,5 +7,7 @@ export interface JobHome {
   cancelJob(job: Job): Promise<void> | void;
   jobEnded(job: Job): void;
   /** Runs the items of these jobs now that await a retry. @returns how many */
+  /** Somebody asks for the end of the job for the first time. @throws when it will not be known */
+  completionAsked?(job: Job): void;
   retryJobs(jobs: Iterable<Job>): Promise<number>;
 }

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { EventChannel } from './events.js';
 import type { JobHome } from './job-home.js';
-import { Job } from './job.js';
+import { Job, type JobOptions } from './job.js';
 import { SignalCancels } from './signal-cancels.js';
-import type { SubmitOptions } from './submit-options.js';
 import type { WorkerPool } from './worker-pool.js';
 import type { Workloads } from './workloads.js';
 
@@ -35,7 +34,7 @@ export class JobRegistry {
     };
   }
 
-  make(home: JobHome, options?: SubmitOptions): Job {
+  make(home: JobHome, options?: JobOptions): Job {
     return new Job(home, this.sequence++, options);
   }
 

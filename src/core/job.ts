@@ -2,6 +2,7 @@ import { INSPECT, inspection, type Inspect } from './inspection.js';
 import type { JobHome } from './job-home.js';
 import { promiseWithResolve, type PromiseWithResolve } from './promise-with-resolve.js';
 import { NORMAL_LANE } from './priority.js';
+import type { ItemKeeper } from './item-keeper.js';
 import type { SubmitOptions } from './submit-options.js';
 
 /** How a job ended. */
@@ -41,6 +42,12 @@ export interface JobResult extends JobProgress {
   readonly status: JobStatus;
   /** What the source threw, when `status` is `source-failed`. */
   readonly error: Error | undefined;
+}
+
+/** @internal What a job is made with. */
+export interface JobOptions extends SubmitOptions {
+  /** Keeps its items, which are only leased by this process. */
+  readonly keeper?: ItemKeeper;
 }
 
 /** How the source of a job ended: it was read to its end, a shutdown stopped it before, or it threw. */
@@ -104,7 +111,7 @@ export class Job {
     readonly home: JobHome,
     private readonly sequence: number,
     /** @internal */
-    readonly options?: SubmitOptions,
+    readonly options?: JobOptions,
   ) {}
 
   /** Unique across processes. The id of its item number i, counted from 0, is `${id}:${i}`. */
@@ -140,9 +147,14 @@ export class Job {
     };
   }
 
-  /** Resolves with the final counts when the source has ended and so has every item. Never rejects. */
+  /**
+   * Resolves with the final counts when the source has ended and so has every item. Never rejects.
+   *
+   * @throws JobNotTrackedError on a durable engine, when it is a job of one item that nobody asked to track
+   */
   get completed(): Promise<JobResult> {
     if (this.completion === undefined) {
+      if (!this.ended) this.home.completionAsked?.(this);
       this.completion = promiseWithResolve<JobResult>();
       if (this.ended) this.completion.resolve(this.finalResult());
     }
@@ -221,6 +233,12 @@ export class Job {
     if (this.ended) this.finalResult();
     else if (this.isCancelled) (this.redrivenSince ??= new Set()).add(index);
     this.failed--;
+  }
+
+  /** @internal Takes over the counts that are kept elsewhere. */
+  learn(counts: Pick<JobProgress, 'accepted' | 'done' | 'failed' | 'cancelled' | 'duplicates'>): void {
+    Object.assign(this, counts);
+    this.endWhenAllEnded();
   }
 
   /** @internal The source has ended. Only the first call counts. */

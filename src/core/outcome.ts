@@ -5,7 +5,9 @@ export type DeadReason =
   /** Its error says that no attempt can succeed. */
   | 'unrecoverable'
   /** It was refused before its first attempt: the payload did not pass a check. */
-  | 'rejected';
+  | 'rejected'
+  /** On a durable engine: its process died, or did not answer, each time when it ran alone. */
+  | 'process-died';
 
 /** What one attempt ended as. */
 export type Outcome =

@@ -4,6 +4,7 @@ import { DeadLetterStore } from './dead-letters.js';
 import { NonErrorThrownError, ProcessClosedError } from './errors.js';
 import type { UnfinishedItem } from './events.js';
 import { isThenable } from './is-thenable.js';
+import type { ItemKeeper } from './item-keeper.js';
 import type { Job } from './job.js';
 import type { DeadReason, Outcome } from './outcome.js';
 import { classifyFailure, type RetryPolicy } from './retry-policy.js';
@@ -52,6 +53,8 @@ export class Settlement {
   redriven = 0;
   cancelled = 0;
   handedBack = 0;
+  /** Items that went back to who keeps them. */
+  returned = 0;
   failedAttempts = 0;
   private readonly retry: RetryPolicy;
   private unique: UniqueKeys | undefined = undefined;
@@ -68,7 +71,7 @@ export class Settlement {
 
   /** Items that have ended, ever. */
   get ended(): number {
-    return this.completed + this.dead + this.redriven + this.cancelled + this.handedBack;
+    return this.completed + this.dead + this.redriven + this.cancelled + this.handedBack + this.returned;
   }
 
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
@@ -81,7 +84,9 @@ export class Settlement {
 
   private completeByOptions(job: Job, index: number, count: number, attempts: number): void {
     if (job.uniqueKeys !== undefined) this.releaseKeys(job, index, index + count);
-    if (job.options!.observer === undefined) return;
+    const { keeper, observer } = job.options!;
+    keeper?.completed(index, count);
+    if (observer === undefined) return;
     for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
   }
 
@@ -122,9 +127,22 @@ export class Settlement {
     events.emit('retry', { type: this.type, itemId: `${job.id}:${index}`, attempt, delayMs, error });
   }
 
+  /** The item waits for its next attempt with who keeps it. */
+  retriedElsewhere(item: TakenItem, keeper: ItemKeeper, verdict: Extract<Verdict, { kind: 'retry' }>): void {
+    this.returned++;
+    keeper.retry(item, verdict.delayMs);
+    this.retried(item, verdict);
+  }
+
   /** The item had its last attempt. */
   died(item: TakenItem, { reason, error }: Extract<Verdict, { kind: 'dead' }>): void {
     this.failedAttempts++;
+    const keeper = item.job.options?.keeper;
+    if (keeper !== undefined) {
+      this.dead++;
+      keeper.died(item, reason, error);
+      return;
+    }
     if (item.job.uniqueKeys !== undefined) this.releaseKeys(item.job, item.index, item.index + 1);
     this.bury(item.job, item.index, item.payload, reason, error, item.attempt);
   }
@@ -132,6 +150,7 @@ export class Settlement {
   /** Items of `job` are dropped as it was cancelled. */
   cancel(job: Job, count: number): void {
     this.cancelled += count;
+    job.options?.keeper?.cancelled(count);
     job.end('cancelled', count);
   }
 
@@ -183,7 +202,14 @@ export class Settlement {
     this.receiveUnfinished = receive;
   }
 
-  handBack({ job, index, payload, attempt }: TakenItem): void {
+  handBack(item: TakenItem): void {
+    const { job, index, payload, attempt } = item;
+    const keeper = job.options?.keeper;
+    if (keeper !== undefined) {
+      this.returned++;
+      keeper.handedBack(item);
+      return;
+    }
     this.handedBack++;
     if (job.options?.keptBySource !== true) {
       const id = `${job.id}:${index}`;

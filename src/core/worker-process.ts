@@ -71,6 +71,7 @@ export class WorkerProcess {
       workloads: this.workloads,
       jobs: this.jobs,
       intake: this.intake,
+      slices,
     });
     // Who waits for it hears of what goes wrong; nobody else has to.
     if (this.options.autoStart) this.start().catch(() => undefined);

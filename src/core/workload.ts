@@ -8,7 +8,7 @@ import type { PauseReason, UnfinishedItem } from './events.js';
 import type { JobHome } from './job-home.js';
 import type { Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
-import { Settlement } from './settlement.js';
+import { Settlement, type Verdict } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
 import type { TakenBatch, TakenItem } from './waiting-items.js';
 import type { UniqueKeys } from './unique-keys.js';
@@ -36,6 +36,8 @@ export class Workload {
   private readonly pauseReasons = new Set<PauseReason>();
   private readonly conditions = new Conditions();
   private submitted = 0;
+  /** This process's part of the items that wait in a store which it shares with others. */
+  private outside = 0;
   private lowestDepth = 0;
   private highestDepth = 0;
   private handsBackAll = false;
@@ -65,9 +67,18 @@ export class Workload {
     this.listener = listener;
   }
 
+  /** Items that a handler is given at once, at the most. */
+  get itemsAtOnce(): number {
+    return this.setting.itemsAtOnce;
+  }
+
   /** Whether no item is started. */
   get isPaused(): boolean {
     return this.pauseReasons.size > 0;
+  }
+
+  isPausedBy(reason: PauseReason): boolean {
+    return this.pauseReasons.has(reason);
   }
 
   /** Items that wait for a worker alone. */
@@ -80,9 +91,9 @@ export class Workload {
     return this.backlog.size;
   }
 
-  /** Items that want a worker: those that wait and those that run. */
+  /** Items that want a worker: those that wait and those that run, and this process's part of those in a shared store. */
   get depth(): number {
-    return this.backlog.waiting + this.running;
+    return this.backlog.waiting + this.running + this.outside;
   }
 
   /** Items that have ended, ever. */
@@ -102,13 +113,14 @@ export class Workload {
   }
 
   get counts(): WorkCounts {
-    const { completed, dead, cancelled, handedBack, failedAttempts } = this.settlement;
+    const { completed, dead, cancelled, handedBack, returned, failedAttempts } = this.settlement;
     return {
       submitted: this.submitted,
       completed,
       dead,
       cancelled,
       handedBack,
+      returned,
       waiting: this.backlog.waiting + this.backlog.blocked,
       delayed: this.backlog.delayedItems,
       running: this.running,
@@ -138,6 +150,23 @@ export class Workload {
     this.backlog.addMany(job, payloads, from, to);
     this.submitted += to - from;
     this.arrived();
+  }
+
+  /**
+   * Takes items in that this process has leased, in the order of their indices.
+   *
+   * @param attempts those that each of them has behind it; undefined for none
+   */
+  admitLeased(job: Job, payloads: readonly unknown[], attempts: readonly number[] | undefined): void {
+    this.backlog.addLeased(job, payloads, attempts);
+    this.submitted += payloads.length;
+    this.arrived();
+  }
+
+  /** Sets how many items that wait elsewhere count for the number of workers. */
+  setOutside(items: number): void {
+    this.outside = items;
+    if (this.depth > this.highestDepth || this.depth < this.lowestDepth) this.crossed();
   }
 
   private tellStandstill(forMs: number): void {
@@ -197,7 +226,7 @@ export class Workload {
   /** The attempt of `count` items of `job`, from `index` on, succeeded. */
   complete(job: Job, index: number, count: number, attempts: number): void {
     this.running -= count;
-    this.passOn(job, index, count);
+    if (job.options !== undefined) this.passOn(job, index, count);
     this.settlement.complete(job, index, count, attempts);
     this.left();
   }
@@ -208,9 +237,7 @@ export class Workload {
     this.running--;
     switch (verdict.kind) {
       case 'retry':
-        // Before anybody is told, who may cancel it.
-        this.backlog.retry(item, verdict.delayMs);
-        this.settlement.retried(item, verdict);
+        this.retry(item, verdict);
         break;
       case 'dead':
         this.passOn(item.job, item.index, 1);
@@ -233,6 +260,17 @@ export class Workload {
     }
     this.pauseWhenFullOfDead();
     this.left();
+  }
+
+  private retry(item: TakenItem, verdict: Extract<Verdict, { kind: 'retry' }>): void {
+    const keeper = item.job.options?.keeper;
+    if (keeper?.retriesHere === false) {
+      this.settlement.retriedElsewhere(item, keeper, verdict);
+      return;
+    }
+    // Before anybody is told, who may cancel it.
+    this.backlog.retry(item, verdict.delayMs);
+    this.settlement.retried(item, verdict);
   }
 
   /** Lets the items go that come after these, which have ended. */

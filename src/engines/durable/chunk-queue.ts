@@ -32,7 +32,17 @@ export interface Lease {
   /** The content, parsed. */
   readonly content: unknown;
   /** What `note` wrote last; undefined when nothing was. */
-  readonly noted: unknown;
+  readonly noted: LeaseNote | undefined;
+}
+
+/** What is kept beside the content of a chunk of one item, which itself never changes. */
+export interface LeaseNote {
+  /** Attempts that the item has behind it. */
+  readonly attempts?: number;
+  /** Number of the lease under which the item was started alone, when it was last. */
+  readonly startedUnder?: number;
+  /** How often its process died, or did not answer, while it was the only one of its kind that ran. */
+  readonly deaths?: number;
 }
 
 /** How many chunks a queue has. */
@@ -79,7 +89,9 @@ export interface ChunkQueue {
   /** Prolongs leases. @returns the ids of the chunks whose lease is lost */
   renew(leases: readonly Lease[]): Promise<readonly string[]>;
   /** Keeps a note with a leased chunk, for whoever leases it next. Not fenced: only to be called when `renew` has just succeeded. */
-  note(lease: Lease, note: unknown): Promise<void>;
+  note(lease: Lease, note: LeaseNote): Promise<void>;
+  /** The content of a chunk as it was stored, parsed anew; undefined when it is gone. */
+  read(chunkId: string): Promise<unknown>;
   /** Ends a chunk: all that was to be done for its items is stored. */
   complete(lease: Lease): Promise<boolean>;
   /** Gives a chunk back, to be leased next. */
@@ -88,8 +100,11 @@ export interface ChunkQueue {
   postpone(lease: Lease, dueAtMs: number): Promise<boolean>;
 
   counts(): Promise<ChunkCounts>;
-  /** The ids of the first chunks that wait, are delayed or are leased, and when the oldest of those that wait was stored. */
-  ids(limit: number): Promise<{ readonly ids: readonly string[]; readonly oldestAtMs: number | undefined }>;
+  /** The ids of the first chunks of a state, and when the first of them was stored, in milliseconds since the Unix epoch. */
+  ids(
+    state: keyof ChunkCounts,
+    limit: number,
+  ): Promise<{ readonly ids: readonly string[]; readonly oldestAtMs: number | undefined }>;
   /** Makes all delayed chunks due that are retries. @returns their ids */
   releaseRetries(): Promise<readonly string[]>;
   /** No chunk is leased, by any process, until `resume`. */

@@ -12,8 +12,7 @@ export interface StoredLetter {
   readonly attempts: number;
   /** Milliseconds since the Unix epoch. */
   readonly diedAtMs: number;
-  /** What goes with the item when it is redriven. */
-  readonly orderKey: string | undefined;
+  /** Whether a record is kept of the job. */
   readonly isTracked: boolean;
 }
 
@@ -32,8 +31,14 @@ export interface ShelvedLetter extends StoredLetter {
 
 /** The dead letters of one worker type in a store. */
 export interface LetterShelf {
-  /** Stores letters. One that is there already stays as it is. @returns how many letters there are now */
-  add(letters: readonly StoredLetter[]): Promise<number>;
+  /**
+   * Stores letters. One that is there already stays as it is.
+   *
+   * @returns them with their sequence numbers, and how many letters there are now
+   */
+  add(
+    letters: readonly StoredLetter[],
+  ): Promise<{ readonly shelved: readonly ShelvedLetter[]; readonly count: number }>;
   count(): Promise<number>;
   /** At most `limit` letters with a higher sequence than `after`, the oldest first. */
   list(after: number, limit: number): Promise<readonly ShelvedLetter[]>;

@@ -1,0 +1,165 @@
+import type { LetterShelf, ShelvedLetter, StoredLetter } from '../durable/letter-shelf.js';
+import { TextQueue } from './chunk-job.js';
+import { encodeKeyPart, typeKeyPrefix } from './key-names.js';
+import { pipelined, runScript, type LuaScript } from './lua-script.js';
+import type { RedisLink } from './redis-link.js';
+
+const QUEUE_NAME = 'dead';
+/** All letters have the same priority: BullMQ then numbers them as it stores them, in one step. */
+const PRIORITY = 1;
+/** What BullMQ's number of the first job of that priority comes after. */
+const SEQUENCE_START = PRIORITY * 2 ** 32;
+/** Letters that are removed in one step, at the most. */
+const REMOVED_AT_ONCE = 500;
+
+/**
+ * KEYS: 1 BullMQ's set of waiting jobs that have a priority. ARGV: 1 what a job's key begins with, then ids. Of several who remove
+ * the same letter, one is told that it was there; BullMQ's own script tells all.
+ */
+const removeLetters: LuaScript = {
+  name: 'workerRemoveLetters',
+  keys: 1,
+  lua: `
+local removed = {}
+for at = 2, #ARGV do
+  if redis.call('ZREM', KEYS[1], ARGV[at]) == 1 then
+    redis.call('DEL', ARGV[1] .. ARGV[at])
+    table.insert(removed, ARGV[at])
+  end
+end
+return removed`,
+};
+
+/** Dead letters as jobs of a BullMQ queue that nobody works on. */
+export class BullmqLetterShelf implements LetterShelf {
+  private made: TextQueue | undefined = undefined;
+
+  constructor(
+    private readonly link: RedisLink,
+    private readonly prefix: string,
+    private readonly type: string,
+  ) {}
+
+  async add(
+    letters: readonly StoredLetter[],
+  ): Promise<{ readonly shelved: readonly ShelvedLetter[]; readonly count: number }> {
+    const jobs = letters.map((letter) => ({
+      name: letter.reason,
+      data: JSON.stringify(letter),
+      opts: { jobId: toJobId(letter.id), priority: PRIORITY },
+    }));
+    return this.link.persist(async () => {
+      if (jobs.length > 0) await this.queue.addBulk(jobs);
+      const shelved = await this.findNow(letters.map(({ id }) => id));
+      return { shelved, count: await this.countNow() };
+    });
+  }
+
+  count(): Promise<number> {
+    return this.link.ask(() => this.countNow());
+  }
+
+  async list(after: number, limit: number): Promise<readonly ShelvedLetter[]> {
+    if (limit <= 0) return [];
+    return this.link.ask(async () => {
+      const found = await this.link.client.zrangebyscore(
+        this.order,
+        `(${SEQUENCE_START + after}`,
+        '+inf',
+        'WITHSCORES',
+        'LIMIT',
+        0,
+        limit,
+      );
+      const jobIds = found.filter((_, place) => place % 2 === 0);
+      return this.read(
+        jobIds,
+        found.filter((_, place) => place % 2 === 1),
+      );
+    });
+  }
+
+  find(ids: readonly string[]): Promise<readonly ShelvedLetter[]> {
+    return this.link.ask(() => this.findNow(ids));
+  }
+
+  async remove(ids: readonly string[]): Promise<readonly string[]> {
+    const byJobId = new Map(ids.map((id) => [toJobId(id), id]));
+    const jobIds = [...byJobId.keys()];
+    const removed: string[] = [];
+    for (let start = 0; start < jobIds.length; start += REMOVED_AT_ONCE) {
+      const part = jobIds.slice(start, start + REMOVED_AT_ONCE);
+      removed.push(...((await this.link.ask(() => this.removeNow(part))) as string[]));
+    }
+    return removed.map((jobId) => byJobId.get(jobId)!);
+  }
+
+  async close(): Promise<void> {
+    await this.made?.close();
+  }
+
+  /** BullMQ's queue. It is made once the store is open, as BullMQ gives up one whose first try to connect fails. */
+  private get queue(): TextQueue {
+    return (this.made ??= new TextQueue(QUEUE_NAME, {
+      connection: this.link.client,
+      prefix: typeKeyPrefix(this.prefix, this.type),
+    }));
+  }
+
+  private get order(): string {
+    return this.queue.toKey('prioritized');
+  }
+
+  private countNow(): Promise<number> {
+    return this.link.client.zcard(this.order);
+  }
+
+  private async findNow(ids: readonly string[]): Promise<ShelvedLetter[]> {
+    if (ids.length === 0) return [];
+    const jobIds = ids.map(toJobId);
+    const scores = await pipelined(this.link.client, (target) =>
+      jobIds.map((jobId) => target.zscore(this.order, jobId)),
+    );
+    return this.read(jobIds, scores as (string | null)[]);
+  }
+
+  private removeNow(jobIds: readonly string[]): Promise<unknown> {
+    return runScript(this.link.client, {
+      script: removeLetters,
+      keys: [this.order],
+      values: [this.queue.toKey(''), ...jobIds],
+    });
+  }
+
+  /** One that was removed meanwhile, or has no score, is left out. */
+  private async read(
+    jobIds: readonly string[],
+    scores: readonly (string | null)[],
+  ): Promise<ShelvedLetter[]> {
+    const texts = await pipelined(this.link.client, (target) =>
+      jobIds.map((jobId) => target.hget(this.queue.toKey(jobId), 'data')),
+    );
+    return texts.flatMap((text, place) => {
+      const score = scores[place];
+      if (typeof text !== 'string' || typeof score !== 'string') return [];
+      return [toLetter(text, Number(score) - SEQUENCE_START)];
+    });
+  }
+}
+
+/** BullMQ refuses ids with a colon, and whole numbers. */
+function toJobId(id: string): string {
+  return `letter-${encodeKeyPart(id)}`;
+}
+
+/** JSON leaves out what is undefined. */
+function toLetter(text: string, sequence: number): ShelvedLetter {
+  const letter = JSON.parse(text) as StoredLetter;
+  const { stack, code, ...error } = letter.error;
+  return {
+    ...letter,
+    payload: letter.payload,
+    error: { ...error, stack, code },
+    sequence,
+  };
+}

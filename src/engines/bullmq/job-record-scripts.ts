@@ -1,0 +1,151 @@
+import type { LuaScript } from './lua-script.js';
+
+/**
+ * A job's record: KEYS[1] is a hash with its counts, KEYS[2] a text with two bits for each item, in the order of the items:
+ * 00 it has not ended, 10 it is done, 11 it is dead. ARGV[1] and ARGV[2] say for how many milliseconds a record is kept, of a
+ * job that goes on and of one that has ended. Without a record, nothing is done.
+ */
+const START = `
+local record, bits = KEYS[1], KEYS[2]
+if redis.call('EXISTS', record) == 0 then return 0 end
+
+local function hasEnded()
+  local fields = redis.call('HMGET', record, 'accepted', 'done', 'dead', 'sealed', 'cancelled')
+  if fields[5] then return true end
+  return fields[4] and tonumber(fields[2]) + tonumber(fields[3]) >= tonumber(fields[1])
+end
+
+local function keep()
+  local ttl = hasEnded() and ARGV[2] or ARGV[1]
+  redis.call('PEXPIRE', record, ttl)
+  redis.call('PEXPIRE', bits, ttl)
+end
+`;
+
+function recordScript(name: string, lua: string): LuaScript {
+  return { name: `workerRecord${name}`, keys: 2, lua: START + lua };
+}
+
+/** ARGV: 3 the type. */
+export const createRecord: LuaScript = {
+  name: 'workerRecordCreate',
+  keys: 2,
+  lua: `
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'type', ARGV[3], 'accepted', 0, 'done', 0, 'dead', 0, 'duplicates', 0)
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1`,
+};
+
+/**
+ * ARGV: 3 items, 4 duplicates, 5 who tells it, 6 the number of the call, which grows: a call that is sent again, as its answer
+ * was lost with the connection, counts once.
+ */
+export const acceptItems = recordScript(
+  'Accept',
+  `
+local teller = 'told:' .. ARGV[5]
+if tonumber(redis.call('HGET', record, teller) or 0) >= tonumber(ARGV[6]) then return 1 end
+redis.call('HSET', record, teller, ARGV[6])
+redis.call('HINCRBY', record, 'accepted', ARGV[3])
+redis.call('HINCRBY', record, 'duplicates', ARGV[4])
+keep()
+return 1`,
+);
+
+/** ARGV: 3 how the source ended, as JSON. The first word on it stands. */
+export const sealRecord = recordScript(
+  'Seal',
+  `
+if redis.call('HSETNX', record, 'sealed', ARGV[3]) == 1 then keep() end
+return 1`,
+);
+
+/**
+ * ARGV: from 3 on, for each range of items the first index, how many, and 'done' or 'dead'. Four items share a byte. Nearly
+ * always none of a range has ended, and whole bytes are written without a look at each item.
+ */
+export const raiseItems = recordScript(
+  'Raise',
+  `
+local done, dead = 0, 0
+local PLACES = { [0] = 64, [1] = 16, [2] = 4, [3] = 1 }
+
+local function mark(byte, from, to, isDead)
+  for slot = from, to do
+    local place = PLACES[slot]
+    local state = math.floor(byte / place) % 4
+    if state == 0 then
+      byte = byte + (isDead and 3 or 2) * place
+      if isDead then dead = dead + 1 else done = done + 1 end
+    elseif state == 3 and not isDead then
+      byte = byte - place
+      dead = dead - 1
+      done = done + 1
+    end
+  end
+  return string.char(byte)
+end
+
+local function markWhole(held, isDead)
+  if held == string.rep(string.char(0), #held) then
+    if isDead then dead = dead + 4 * #held else done = done + 4 * #held end
+    return string.rep(string.char(isDead and 255 or 170), #held)
+  end
+  local marked = {}
+  for place = 1, #held do marked[place] = mark(string.byte(held, place), 0, 3, isDead) end
+  return table.concat(marked)
+end
+
+for at = 3, #ARGV, 3 do
+  local index, count, isDead = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2] == 'dead'
+  local first, last = math.floor(index / 4), math.floor((index + count - 1) / 4)
+  local from, to = index % 4, (index + count - 1) % 4
+  local size = last - first + 1
+  local held = redis.call('GETRANGE', bits, first, last)
+  held = held .. string.rep(string.char(0), size - #held)
+  local marked
+  if size == 1 then
+    marked = mark(string.byte(held), from, to, isDead)
+  else
+    marked = mark(string.byte(held, 1), from, 3, isDead)
+      .. markWhole(string.sub(held, 2, size - 1), isDead)
+      .. mark(string.byte(held, size), 0, to, isDead)
+  end
+  redis.call('SETRANGE', bits, first, marked)
+end
+if done ~= 0 then redis.call('HINCRBY', record, 'done', done) end
+if dead ~= 0 then redis.call('HINCRBY', record, 'dead', dead) end
+keep()
+return done + dead`,
+);
+
+/** ARGV: from 3 on, the indices of dead items that run again. */
+export const reopenItems = recordScript(
+  'Reopen',
+  `
+local reopened = 0
+for at = 3, #ARGV do
+  local index = tonumber(ARGV[at])
+  local place = 2 * index
+  if redis.call('GETBIT', bits, place + 1) == 1 then
+    redis.call('SETBIT', bits, place, 0)
+    redis.call('SETBIT', bits, place + 1, 0)
+    reopened = reopened + 1
+  end
+end
+if reopened > 0 then redis.call('HINCRBY', record, 'dead', -reopened) end
+keep()
+return reopened`,
+);
+
+/** ARGV: 3 names the call, so that one that is sent again, as its answer was lost with the connection, is answered the same. */
+export const cancelRecord = recordScript(
+  'Cancel',
+  `
+if hasEnded() then return redis.call('HGET', record, 'cancelled') == ARGV[3] and 1 or 0 end
+redis.call('HSET', record, 'cancelled', ARGV[3])
+keep()
+return 1`,
+);

@@ -1,0 +1,207 @@
+import type { Clock } from '../../core/clock.js';
+import type { Job } from '../../core/job.js';
+import type { WorkerPool } from '../../core/worker-pool.js';
+import type { Workload } from '../../core/workload.js';
+import { readChunk } from './chunk-format.js';
+import type { ChunkIds } from './chunk-ids.js';
+import type { Lease } from './chunk-queue.js';
+import { ProcessDiedError, UnreadableChunkError } from './durable-errors.js';
+import type { JobRecords } from './job-records.js';
+import type { LeaseKeeper } from './lease-keeper.js';
+import { LeasedChunk } from './leased-chunk.js';
+import type { LeasedRun } from './leased-run.js';
+import { splitSuspect } from './split-suspect.js';
+import type { StoredHomes } from './stored-home.js';
+import { deathsOf, type SuspectGate } from './suspects.js';
+import type { TypeQueue } from './type-queues.js';
+import type { TypeState } from './type-state.js';
+
+/** For how long a chunk is left to others that this version can't read, in milliseconds. */
+const UNREADABLE_FOR_MS = 10_000;
+
+/** What an intake works with. */
+export interface IntakeSetting {
+  readonly workload: Workload;
+  readonly homes: StoredHomes;
+  readonly state: TypeState;
+  readonly records: JobRecords;
+  readonly keeper: LeaseKeeper;
+  readonly clock: Clock;
+  readonly pool: WorkerPool;
+  readonly ids: ChunkIds;
+  readonly suspects: SuspectGate;
+  readonly maxDeaths: number;
+  /** All items of the chunk have an outcome. */
+  settled(chunk: LeasedChunk): void;
+  /** The chunk is no more of this process, without having been settled. */
+  gone(chunk: LeasedChunk): void;
+  leaseLost(chunk: LeasedChunk): void;
+  troubled(error: unknown): void;
+}
+
+/** Brings leased chunks to the workers of this process. */
+export class ChunkIntake {
+  /** Chunks whose item may have killed a process. */
+  private readonly alone = new Set<LeasedChunk>();
+
+  constructor(private readonly setting: IntakeSetting) {}
+
+  /** @returns the chunk, or undefined when this version can't read it: it is left to others then */
+  async open(source: TypeQueue, lease: Lease): Promise<LeasedChunk | undefined> {
+    try {
+      const content = readChunk(lease.chunkId, lease.content);
+      return new LeasedChunk(
+        source.queue,
+        lease,
+        content,
+        source.isOrdered,
+        (jobId, run) => this.jobOf(source, jobId, run),
+        (chunk) => this.settled(chunk),
+      );
+    } catch (error) {
+      if (!(error instanceof UnreadableChunkError)) throw error;
+      this.setting.troubled(error);
+      await source.queue.postpone(lease, this.setting.clock.wallNow() + UNREADABLE_FOR_MS);
+      return undefined;
+    }
+  }
+
+  private jobOf({ lane }: TypeQueue, jobId: string, run: LeasedRun): Job {
+    const job = this.setting.homes.jobOf(jobId, run);
+    job.accepted = run.index;
+    job.lane = lane;
+    return job;
+  }
+
+  private settled(chunk: LeasedChunk): void {
+    if (this.alone.delete(chunk)) this.setting.suspects.leave();
+    this.setting.settled(chunk);
+  }
+
+  /** Has the items worked on. Resolves when the next chunk may come. */
+  async admit(chunk: LeasedChunk): Promise<void> {
+    const { lapses } = chunk.lease;
+    if (lapses > 0 && chunk.size > 1) await this.split(chunk);
+    else if (lapses > 0 || chunk.content.heads?.[0]?.s === 1) void this.admitAlone(chunk);
+    else await this.admitAll(chunk);
+  }
+
+  private async admitAll(chunk: LeasedChunk): Promise<void> {
+    await this.dropCancelled([chunk]);
+    await this.waitForRate(chunk.open);
+    if (chunk.isLost) return;
+    for (const run of chunk.runs) if (!run.job.isCancelled) this.admitRun(chunk, run);
+  }
+
+  private admitRun({ content, lease }: LeasedChunk, run: LeasedRun): void {
+    const from = run.placeOf(run.index);
+    const payloads = content.items.slice(from, from + run.count);
+    run.isAdmitted = true;
+    this.setting.workload.admitLeased(
+      run.job,
+      payloads,
+      this.attemptsOf({ content, lease }, from, run.count),
+    );
+  }
+
+  /** Undefined where none of the items has any behind it. */
+  private attemptsOf(
+    { content: { heads }, lease }: Pick<LeasedChunk, 'content' | 'lease'>,
+    from: number,
+    count: number,
+  ): number[] | undefined {
+    const noted = lease.noted?.attempts ?? 0;
+    if (heads === undefined && noted === 0) return undefined;
+    return Array.from({ length: count }, (_, place) => Math.max(noted, heads?.[from + place]?.a ?? 0));
+  }
+
+  private async waitForRate(items: number): Promise<void> {
+    const { workload, state, clock } = this.setting;
+    const { rateLimit } = workload.options;
+    if (rateLimit === undefined || items === 0) return;
+    const { max, durationMs } = rateLimit;
+    const waitMs = await state.reserveStarts(items, max, durationMs, burstOf(max));
+    if (waitMs > 0) await new Promise<void>((resolve) => clock.setTimer(resolve, waitMs));
+  }
+
+  // ── items that may have killed a process ──────────────────────────────────
+
+  private async split(chunk: LeasedChunk): Promise<void> {
+    const { ids, gone, leaseLost } = this.setting;
+    await chunk.queue.add(splitSuspect(chunk, ids));
+    if (!(await chunk.queue.complete(chunk.lease))) leaseLost(chunk);
+    gone(chunk);
+  }
+
+  private async admitAlone(chunk: LeasedChunk): Promise<void> {
+    const { suspects, troubled } = this.setting;
+    await suspects.enter();
+    if (chunk.isLost) return suspects.leave();
+    this.alone.add(chunk);
+    try {
+      await this.tryAlone(chunk);
+    } catch (error) {
+      // Its lease runs out, and it is tried again.
+      troubled(error);
+      if (this.alone.delete(chunk)) suspects.leave();
+      this.setting.gone(chunk);
+    }
+  }
+
+  private async tryAlone(chunk: LeasedChunk): Promise<void> {
+    const { lease, queue } = chunk;
+    const deaths = deathsOf(lease);
+    if (deaths >= this.setting.maxDeaths) return this.buryUntried(chunk, deaths);
+    await queue.note(lease, { deaths, attempts: lease.noted?.attempts ?? 0, startedUnder: lease.number });
+    await this.admitAll(chunk);
+  }
+
+  private buryUntried(chunk: LeasedChunk, deaths: number): void {
+    const { job, index, isTracked } = chunk.runs[0]!;
+    const [payload] = chunk.content.items;
+    const [attempts] = this.attemptsOf(chunk, 0, 1) ?? [0];
+    const error = new ProcessDiedError(deaths);
+    chunk.died(0, { job, index, payload, attempts: attempts!, reason: 'process-died', error, isTracked });
+  }
+
+  // ── cancel, loss ──────────────────────────────────────────────────────────
+
+  /** Drops the items of chunks whose jobs have been cancelled, by whatever process. */
+  async dropCancelled(chunks: readonly LeasedChunk[]): Promise<void> {
+    const runs = chunks.flatMap((chunk) => chunk.runs.filter(({ isTracked }) => isTracked));
+    const ids = [...new Set(runs.map(({ job }) => job.id))];
+    if (ids.length === 0) return;
+    const cancelled = await this.setting.records.cancelled(ids);
+    for (const run of runs) if (cancelled.has(run.job.id)) this.cancel(run);
+  }
+
+  /** Drops what is leased of a job. */
+  dropJob(jobId: string): void {
+    for (const chunk of [...this.setting.keeper.all]) {
+      for (const run of chunk.runs) if (run.job.id === jobId) this.cancel(run);
+    }
+  }
+
+  private cancel(run: LeasedRun): void {
+    const { job } = run;
+    if (job.isCancelled) return;
+    job.isCancelled = true;
+    this.letGo(run);
+    this.setting.pool.abortJob(job);
+  }
+
+  /** Items of a chunk that no worker holds are not to be started any more: its lease is lost. */
+  letGoAll(chunk: LeasedChunk): void {
+    for (const run of chunk.runs) this.letGo(run);
+  }
+
+  private letGo(run: LeasedRun): void {
+    if (run.isAdmitted) this.setting.workload.dropJob(run.job);
+    else run.cancelled(run.count);
+  }
+}
+
+/** Starts that a rate limit lets through at once: a tenth of it. */
+export function burstOf(max: number): number {
+  return Math.max(1, Math.floor(max / 10));
+}

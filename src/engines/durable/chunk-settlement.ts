@@ -1,0 +1,183 @@
+import type { Clock } from '../../core/clock.js';
+import { byQueue } from './by-queue.js';
+import type { ChunkLimits } from './chunk-builder.js';
+import type { ChunkIds } from './chunk-ids.js';
+import type { ChunkQueue, NewChunk } from './chunk-queue.js';
+import type { JobRecords } from './job-records.js';
+import type { DeadInChunk, LeasedChunk } from './leased-chunk.js';
+import { makeRemainder } from './remainder.js';
+
+/** How long chunks wait for others with failed items, so that these travel on together, in milliseconds. */
+const GATHER_MS = 50;
+
+/** How long to wait before a store that did not answer is asked again, in milliseconds. */
+const AGAIN_MS = 500;
+
+/** What a settlement works with. */
+export interface SettlementSetting {
+  readonly clock: Clock;
+  readonly limits: ChunkLimits;
+  readonly ids: ChunkIds;
+  readonly records: JobRecords;
+  /** Keeps the dead of a chunk. */
+  bury(dead: readonly DeadInChunk[]): Promise<void>;
+  /** The chunk is no more of this process: it was settled, or its lease is lost. */
+  chunkEnded(chunk: LeasedChunk): void;
+  /** The lease ran out before the chunk was settled. */
+  leaseLost(chunk: LeasedChunk): void;
+  /** Items of these jobs have ended. */
+  recordsRaised(jobIds: readonly string[]): void;
+  troubled(error: unknown): void;
+}
+
+/**
+ * Writes down what became of leased chunks, in the order in which nothing can be lost: what is still to do, what is dead, what
+ * has ended, and at last the end of the chunk. Whoever dies in between leaves the chunk to be done again, some of it twice.
+ *
+ * Each step is repeated as long as the store does not answer and the lease holds; a step that was done twice was done once.
+ */
+export class ChunkSettlement {
+  private gathering: LeasedChunk[] = [];
+  private isGathering = false;
+  private readonly underWay = new Set<Promise<void>>();
+  private isHurried = false;
+
+  constructor(private readonly setting: SettlementSetting) {}
+
+  /** All items of the chunk have an outcome. */
+  settle(chunk: LeasedChunk): void {
+    if (chunk.isClean && !chunk.hasRecords) this.run(() => this.complete([chunk]));
+    else this.gather(chunk);
+  }
+
+  /** Waits for nothing from now on: the process ends. @returns when all is written down that can be */
+  async finish(): Promise<void> {
+    this.isHurried = true;
+    this.flush();
+    while (this.underWay.size > 0) await Promise.all(this.underWay);
+  }
+
+  private gather(chunk: LeasedChunk): void {
+    this.gathering.push(chunk);
+    const isUrgent = this.isHurried || chunk.leaving === undefined;
+    if (isUrgent) return queueMicrotask(() => this.flush());
+    if (this.isGathering) return;
+    this.isGathering = true;
+    this.setting.clock.setTimer(() => this.flush(), GATHER_MS);
+  }
+
+  private flush(): void {
+    this.isGathering = false;
+    const chunks = this.gathering;
+    this.gathering = [];
+    for (const ofQueue of byQueue(chunks).values()) this.run(() => this.writeDown(ofQueue));
+  }
+
+  private run(work: () => Promise<void>): void {
+    const done = work().finally(() => this.underWay.delete(done));
+    this.underWay.add(done);
+  }
+
+  /** @param chunks all of one queue */
+  private async writeDown(chunks: readonly LeasedChunk[]): Promise<void> {
+    const { queue } = chunks[0]!;
+    const held = await this.confirm(queue, chunks);
+    if (held.length === 0) return;
+    const { records, recordsRaised, bury } = this.setting;
+    const [back, rest] = partition(held, goesBackAsItIs);
+    await Promise.all(back.map((chunk) => this.giveBack(chunk)));
+    const remainder = await this.remainderOf(rest);
+    const dead = rest.flatMap((chunk) => chunk.dead ?? []);
+    const ended = rest.flatMap((chunk) => chunk.endedItems());
+    const isWritten = await this.untilAnswered(queue, rest, async () => {
+      if (remainder.length > 0) await queue.add(remainder);
+      if (dead.length > 0) await bury(dead);
+      if (ended.length > 0) await records.raise(ended);
+    });
+    if (!isWritten) return;
+    recordsRaised(ended.map(({ jobId }) => jobId));
+    await this.complete(rest);
+  }
+
+  private async remainderOf(chunks: readonly LeasedChunk[]): Promise<NewChunk[]> {
+    const { clock, limits, ids } = this.setting;
+    let made: NewChunk[] = [];
+    await this.untilAnswered(chunks[0]?.queue, chunks, async () => {
+      made = await makeRemainder(chunks, clock.wallNow(), limits, ids);
+    });
+    return made;
+  }
+
+  /** Prolongs the leases, so that what is written from now on is written under them. @returns the chunks that are held */
+  private async confirm(queue: ChunkQueue, chunks: readonly LeasedChunk[]): Promise<readonly LeasedChunk[]> {
+    let lost: readonly string[] = [];
+    const isAnswered = await this.untilAnswered(queue, chunks, async () => {
+      lost = await queue.renew(chunks.map(({ lease }) => lease));
+    });
+    if (!isAnswered) return [];
+    const [gone, held] = partition(chunks, ({ lease }) => lost.includes(lease.chunkId));
+    for (const chunk of gone) this.lose(chunk);
+    return held;
+  }
+
+  private async complete(chunks: readonly LeasedChunk[]): Promise<void> {
+    await Promise.all(chunks.map((chunk) => this.end(chunk, () => chunk.queue.complete(chunk.lease))));
+  }
+
+  private giveBack(chunk: LeasedChunk): Promise<void> {
+    const { queue, lease, leaving, isAlone } = chunk;
+    const { attempts, delayMs } = leaving![0]!;
+    return this.end(chunk, async () => {
+      // Its content stays as it was stored, so what has changed is noted beside it.
+      if (isAlone) await queue.note(lease, { deaths: lease.noted?.deaths ?? 0, attempts });
+      if (delayMs === undefined) return queue.giveBack(lease);
+      return queue.postpone(lease, this.setting.clock.wallNow() + delayMs);
+    });
+  }
+
+  private async end(chunk: LeasedChunk, act: () => Promise<boolean>): Promise<void> {
+    let isHeld = false;
+    const isAnswered = await this.untilAnswered(chunk.queue, [chunk], async () => {
+      isHeld = await act();
+    });
+    if (!isAnswered) return;
+    if (isHeld) this.setting.chunkEnded(chunk);
+    else this.lose(chunk);
+  }
+
+  /** Tries until the store has answered, or all leases are lost. @returns whether it has */
+  private async untilAnswered(
+    queue: ChunkQueue | undefined,
+    chunks: readonly LeasedChunk[],
+    act: () => Promise<void>,
+  ): Promise<boolean> {
+    for (;;) {
+      try {
+        await act();
+        return true;
+      } catch (error) {
+        this.setting.troubled(error);
+        if (queue === undefined || chunks.every(({ isLost }) => isLost)) break;
+        await new Promise<void>((resolve) => this.setting.clock.setTimer(resolve, AGAIN_MS));
+      }
+    }
+    for (const chunk of chunks) this.setting.chunkEnded(chunk);
+    return false;
+  }
+
+  private lose(chunk: LeasedChunk): void {
+    if (!chunk.isLost) this.setting.leaseLost(chunk);
+    chunk.isLost = true;
+    this.setting.chunkEnded(chunk);
+  }
+}
+
+/** A chunk that must stay the same one, as it holds a key or a place in an order; or of which nothing has been done. */
+function goesBackAsItIs({ leaving, size, isAlone }: LeasedChunk): boolean {
+  if (leaving === undefined) return false;
+  return isAlone || (leaving.length === size && leaving.every(({ delayMs }) => delayMs === undefined));
+}
+
+function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {
+  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
+}

@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { jsonText, NotJsonError } from '../../core/json-text.js';
+import { ChunkBuilder, type ChunkLimits } from './chunk-builder.js';
+import { readChunk } from './chunk-format.js';
+import type { ChunkIds } from './chunk-ids.js';
+import type { NewChunk } from './chunk-queue.js';
+import { dueAt } from './due-time.js';
+import type { LeasedChunk, LeavingItem } from './leased-chunk.js';
+
+/** Milliseconds for which the same remainder is not stored twice: longer than a process may be frozen and wake. */
+const FENCE_MS = 600_000;
+
+/** Items that are due at the same time, in one queue. */
+interface Due {
+  readonly dueAtMs: number;
+  readonly isRetry: boolean;
+  readonly items: { readonly chunk: LeasedChunk; readonly leaving: LeavingItem }[];
+}
+
+/**
+ * The chunks in which the items travel on that leave `chunks`, which are all of one queue. Those of several chunks travel
+ * together: nearly every chunk has a few, and a chunk for each few would cost as much as the first pass.
+ *
+ * @param nowMs milliseconds since the Unix epoch
+ */
+export async function makeRemainder(
+  chunks: readonly LeasedChunk[],
+  nowMs: number,
+  limits: ChunkLimits,
+  ids: ChunkIds,
+): Promise<NewChunk[]> {
+  const made: NewChunk[] = [];
+  for (const due of byDueTime(chunks, nowMs)) {
+    for (const builder of await buildersOf(due, limits)) {
+      const fence = fenceOf(chunks, `${due.dueAtMs} ${made.length}`);
+      made.push({
+        id: ids.next(builder.size),
+        text: builder.build(),
+        dueAtMs: due.dueAtMs,
+        isRetry: due.isRetry,
+        key: { id: fence, heldForMs: FENCE_MS },
+      });
+    }
+  }
+  return made;
+}
+
+function byDueTime(chunks: readonly LeasedChunk[], nowMs: number): Due[] {
+  const dues = new Map<number, Due>();
+  for (const chunk of chunks) {
+    for (const leaving of chunk.leaving ?? []) {
+      const isRetry = leaving.delayMs !== undefined;
+      const dueAtMs = isRetry ? dueAt(nowMs + leaving.delayMs) : 0;
+      const due = dues.get(dueAtMs);
+      if (due === undefined) dues.set(dueAtMs, { dueAtMs, isRetry, items: [{ chunk, leaving }] });
+      else due.items.push({ chunk, leaving });
+    }
+  }
+  return [...dues.values()];
+}
+
+async function buildersOf({ items }: Due, limits: ChunkLimits): Promise<ChunkBuilder[]> {
+  const builders: ChunkBuilder[] = [];
+  for (const { chunk, leaving } of items) {
+    const text = await textOf(chunk, leaving.place);
+    let builder = builders.at(-1);
+    if (builder === undefined || builder.isFullFor(text)) builders.push((builder = new ChunkBuilder(limits)));
+    const { run, index } = chunk.ownerOf(leaving.place);
+    const head = leaving.attempts > 0 ? { a: leaving.attempts } : undefined;
+    builder.add(text, run.job.id, index, run.isTracked, head);
+  }
+  return builders;
+}
+
+/** A handler may have made something of its payload that can't be stored: it is then read from the store again. */
+async function textOf(chunk: LeasedChunk, place: number): Promise<string> {
+  try {
+    return jsonText(chunk.content.items[place]);
+  } catch (error) {
+    if (!(error instanceof NotJsonError)) throw error;
+    const { chunkId } = chunk.lease;
+    return jsonText(readChunk(chunkId, await chunk.queue.read(chunkId)).items[place]);
+  }
+}
+
+/** Tells a remainder from every other one: whoever stores it again, for the same leases, stores nothing. */
+function fenceOf(chunks: readonly LeasedChunk[], part: string): string {
+  const leases = chunks.map(({ lease }) => `${lease.chunkId} ${lease.number}`).join(' ');
+  return createHash('sha256').update(`${leases} ${part}`).digest('base64url');
+}

@@ -1,0 +1,161 @@
+import { createHash } from 'node:crypto';
+import {
+  checkQuery,
+  checkSelection,
+  type DeadLetter,
+  type DeadLetterQuery,
+  type DeadLetterSelection,
+} from '../../core/dead-letters.js';
+import { RejectedLetterError, UnknownWorkerTypeError } from '../../core/errors.js';
+import { refuseProblems } from '../../core/option-rules.js';
+import { NORMAL_LANE } from '../../core/priority.js';
+import type { Workloads } from '../../core/workloads.js';
+import { jsonText } from '../../core/json-text.js';
+import { ChunkBuilder } from './chunk-builder.js';
+import type { ChunkIds } from './chunk-ids.js';
+import type { NewChunk } from './chunk-queue.js';
+import type { DurableType } from './durable-type.js';
+import type { JobRecords } from './job-records.js';
+import { toDeadLetter } from './letters.js';
+import type { ShelvedLetter } from './letter-shelf.js';
+
+/** Letters that are redriven or discarded in one call, when all of a type are. */
+const AT_ONCE = 1_000;
+
+/** Milliseconds for which the same letters are not put back twice. */
+const FENCE_MS = 600_000;
+
+/**
+ * Letters of items that their source keeps are kept by this process alone, and come after all others in the lists: what they
+ * have for a sequence number begins here.
+ */
+const FIRST_LOCAL = 2 ** 52;
+
+/** The dead letters of all worker types: those in the store, and those that this process keeps. */
+export class StoredDeadLetters {
+  constructor(
+    private readonly types: ReadonlyMap<string, DurableType>,
+    private readonly workloads: Workloads,
+    private readonly records: JobRecords,
+    private readonly ids: ChunkIds,
+  ) {}
+
+  async list(query: DeadLetterQuery): Promise<DeadLetter[]> {
+    checkQuery(query);
+    const { type, limit = 100, after = 0 } = query;
+    if (type === undefined && after > 0) {
+      refuseProblems('Query of dead letters', [
+        'type: expected one beside after, as each type has its own sequence on a durable engine',
+      ]);
+    }
+    const stored = await Promise.all(this.select(type).map((one) => this.listOf(one, after, limit)));
+    const local = this.workloads
+      .deadLetters({ ...query, limit, after: Math.max(0, after - FIRST_LOCAL) })
+      .map((letter) => Object.freeze({ ...letter, sequence: letter.sequence + FIRST_LOCAL }));
+    const letters = stored.flat();
+    if (type === undefined) letters.sort((a, b) => a.diedAtMs - b.diedAtMs);
+    return [...letters, ...local].slice(0, limit);
+  }
+
+  private async listOf({ type, letters }: DurableType, after: number, limit: number): Promise<DeadLetter[]> {
+    if (after >= FIRST_LOCAL) return [];
+    const listed = await letters.list(after, limit);
+    return listed.map((letter) => toDeadLetter(type, letter));
+  }
+
+  async redrive(selection: DeadLetterSelection): Promise<number> {
+    checkSelection(selection);
+    const { ids, type } = selection;
+    const types = this.select(type);
+    if (ids !== undefined) await this.refuseRejected(types, ids);
+    let redriven = this.workloads.redrive(selection);
+    for (const one of types) redriven += await this.eachPart(one, ids, (part) => this.redrivePart(one, part));
+    return redriven;
+  }
+
+  async discard(selection: DeadLetterSelection): Promise<number> {
+    checkSelection(selection);
+    const { ids, type } = selection;
+    let discarded = this.workloads.discard(selection);
+    for (const one of this.select(type)) {
+      discarded += await this.eachPart(one, ids, (part) => this.removeFrom(one, part));
+    }
+    return discarded;
+  }
+
+  /** @throws RejectedLetterError when one of `ids` never passed its check */
+  private async refuseRejected(types: readonly DurableType[], ids: readonly string[]): Promise<void> {
+    for (const { letters } of types) {
+      const rejected = (await letters.find(ids)).find(({ reason }) => reason === 'rejected');
+      if (rejected !== undefined) throw new RejectedLetterError(rejected.id);
+    }
+  }
+
+  /** @param act answers with how many of the letters it has dealt with */
+  private async eachPart(
+    { letters }: DurableType,
+    ids: readonly string[] | undefined,
+    act: (letters: readonly ShelvedLetter[]) => Promise<number>,
+  ): Promise<number> {
+    if (ids !== undefined) return act(await letters.find(ids));
+    let count = 0;
+    let after = 0;
+    for (;;) {
+      const part = await letters.list(after, AT_ONCE);
+      if (part.length === 0) return count;
+      count += await act(part);
+      after = part.at(-1)!.sequence;
+    }
+  }
+
+  /** First they are put back, then taken away: whoever dies in between leaves them in both places, not in none. */
+  private async redrivePart(type: DurableType, letters: readonly ShelvedLetter[]): Promise<number> {
+    const redrivable = letters.filter(({ reason }) => reason !== 'rejected');
+    if (redrivable.length === 0) return 0;
+    for (const [jobId, indices] of indicesByJob(redrivable)) await this.records.reopen(jobId, indices);
+    await type.queues.ofLane(NORMAL_LANE).add(this.chunksOf(type, redrivable));
+    return this.removeFrom(type, redrivable);
+  }
+
+  private chunksOf({ limits }: DurableType, letters: readonly ShelvedLetter[]): NewChunk[] {
+    const builders = [new ChunkBuilder(limits)];
+    for (const { jobId, index, payload, isTracked } of letters) {
+      const text = jsonText(payload);
+      if (builders.at(-1)!.isFullFor(text)) builders.push(new ChunkBuilder(limits));
+      builders.at(-1)!.add(text, jobId, index, isTracked);
+    }
+    const all = letters.map(({ id, sequence }) => `${id} ${sequence}`).join(' ');
+    return builders.map((builder, part) => ({
+      id: this.ids.next(builder.size),
+      text: builder.build(),
+      dueAtMs: 0,
+      isRetry: false,
+      key: { id: createHash('sha256').update(`${all} ${part}`).digest('base64url'), heldForMs: FENCE_MS },
+    }));
+  }
+
+  private async removeFrom(type: DurableType, letters: readonly ShelvedLetter[]): Promise<number> {
+    const removed = await type.letters.remove(letters.map(({ id }) => id));
+    if (removed.length > 0) await type.resumeWhenRoomForDead();
+    return removed.length;
+  }
+
+  /** @throws UnknownWorkerTypeError */
+  private select(type: string | undefined): DurableType[] {
+    if (type === undefined) return [...this.types.values()];
+    const one = this.types.get(type);
+    if (one === undefined) throw new UnknownWorkerTypeError(type, [...this.types.keys()]);
+    return [one];
+  }
+}
+
+function indicesByJob(letters: readonly ShelvedLetter[]): Map<string, number[]> {
+  const indices = new Map<string, number[]>();
+  for (const { jobId, index, isTracked } of letters) {
+    if (!isTracked) continue;
+    const known = indices.get(jobId);
+    if (known === undefined) indices.set(jobId, [index]);
+    else known.push(index);
+  }
+  return indices;
+}

@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import { NORMAL_LANE, PRIORITIES } from '../../core/priority.js';
+import type { ChunkQueue, ChunkQueueListener } from './chunk-queue.js';
+import type { Store } from './store.js';
+
+/** A queue of a worker type, and how its items are worked on. */
+export interface TypeQueue {
+  readonly queue: ChunkQueue;
+  /** The lane that its items wait in, in a process that has leased them. */
+  readonly lane: number;
+  /** Whether its items are worked on one after another, over all processes. */
+  readonly isOrdered: boolean;
+}
+
+/**
+ * The queues of one worker type: a lane for each priority, and the partitions of what has an order key. Lanes are queues of
+ * their own, as the store's own priorities would let the low ones starve: each process leases from all of them, and gives
+ * them their shares.
+ */
+export class TypeQueues {
+  readonly lanes: readonly TypeQueue[];
+  /** Made when the first item has an order key. */
+  private ordered: TypeQueue[] | undefined = undefined;
+
+  constructor(
+    private readonly type: string,
+    hasPriorities: boolean,
+    private readonly partitionCount: number,
+    private readonly store: Store,
+    private readonly listener: ChunkQueueListener,
+  ) {
+    const lanes = hasPriorities ? PRIORITIES.map((_, lane) => lane) : [NORMAL_LANE];
+    this.lanes = lanes.map((lane) => ({ queue: this.open(laneName(lane)), lane, isOrdered: false }));
+  }
+
+  /** That of a lane; of the only one, where the type has no priorities. */
+  ofLane(lane: number): ChunkQueue {
+    return (this.lanes.find((one) => one.lane === lane) ?? this.lanes[0]!).queue;
+  }
+
+  /** That of an order key. */
+  ofKey(orderKey: string): ChunkQueue {
+    const hash = createHash('sha256').update(orderKey).digest().readUInt32BE();
+    return this.partitions[hash % this.partitionCount]!.queue;
+  }
+
+  get partitions(): readonly TypeQueue[] {
+    this.ordered ??= Array.from({ length: this.partitionCount }, (_, partition) => ({
+      queue: this.open(`order.${partition}`),
+      lane: NORMAL_LANE,
+      isOrdered: true,
+    }));
+    return this.ordered;
+  }
+
+  /** Those that have been asked for. */
+  get all(): readonly TypeQueue[] {
+    return [...this.lanes, ...(this.ordered ?? [])];
+  }
+
+  private open(name: string): ChunkQueue {
+    return this.store.queue(this.type, name, this.listener);
+  }
+}
+
+function laneName(lane: number): string {
+  return lane === NORMAL_LANE ? 'items' : `items.${PRIORITIES[lane]}`;
+}
