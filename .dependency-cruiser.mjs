@@ -1,4 +1,4 @@
-/** The arrows of docs/architecture.md: nest → feeds → core, and who may import which package. */
+/** The arrows of docs/architecture.md: nest → feeds → core ← engines, and who may import which package. */
 const NEST = '^node_modules/(@nestjs|nestjs-pino)/';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
@@ -34,11 +34,42 @@ export default {
       to: { path: ['^node_modules/(typeorm|pg)/', '^src/feeds/uploads/typeorm/'] },
     },
     {
-      name: 'ioredis-stays-in-the-cursor-cache',
+      name: 'ioredis-stays-in-the-cursor-cache-and-the-redis-engine',
       comment: 'The main entry point must link where ioredis is not installed.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(feeds/cursors/redis-cursor-cache\\.ts$|service/)' },
+      from: {
+        path: '^src/',
+        pathNot: '^src/(feeds/cursors/redis-cursor-cache\\.ts$|engines/bullmq/|service/)',
+      },
       to: { path: '^node_modules/ioredis/' },
+    },
+    {
+      name: 'bullmq-stays-in-its-engine',
+      comment:
+        'The main entry point must link where bullmq is not installed, and another store may take its place.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(engines/bullmq/|bullmq\\.ts$)' },
+      to: { path: ['^node_modules/bullmq/', '^src/engines/bullmq/'] },
+    },
+    {
+      name: 'engines-import-the-core-only',
+      comment: 'An engine knows of items, jobs and workloads, not of the feeds that they come from.',
+      severity: 'error',
+      from: { path: '^src/engines/' },
+      to: { path: '^src/', pathNot: '^src/(core|engines)/' },
+    },
+    {
+      name: 'the-durable-engine-knows-no-store',
+      severity: 'error',
+      from: { path: '^src/engines/durable/' },
+      to: { pathNot: '^src/(core|engines/durable)/|^crypto$' },
+    },
+    {
+      name: 'engines-are-chosen-by-the-application',
+      comment: 'Whoever wants a durable engine imports its entry point; nothing else brings it along.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(engines/|bullmq\\.ts$)' },
+      to: { path: '^src/engines/' },
     },
     {
       name: 'nest-stays-in-nest',
@@ -58,7 +89,7 @@ export default {
       comment: 'The reference service uses the package as everybody does: by its entry points.',
       severity: 'error',
       from: { path: '^src/service/' },
-      to: { path: '^src/', pathNot: '^src/(service/|index\\.ts$|typeorm\\.ts$)' },
+      to: { path: '^src/', pathNot: '^src/(service/|(index|typeorm|bullmq)\\.ts$)' },
     },
     {
       name: 'nobody-imports-the-service',

@@ -34,6 +34,7 @@ export type {
 // Options and errors
 export type { WorkerProcessOptionsInput, WorkerTypeOptionsInput } from './core/options.js';
 export type { Clock, Timer } from './core/clock.js';
+export type { EngineFactory, ItemCount, QueueDepth } from './core/engine.js';
 export * from './core/errors.js';
 
 // Feeds

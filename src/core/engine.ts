@@ -70,6 +70,8 @@ export interface Engine {
    * @throws what says that it can't be reached
    */
   connect(): Promise<void> | undefined;
+  /** What may cost items that wait, a sentence each. */
+  findRisks(): Promise<readonly string[]>;
   /** Workers may start: brings them the items. */
   bringWork(): void;
 

@@ -44,7 +44,7 @@ export interface JobResult extends JobProgress {
   readonly error: Error | undefined;
 }
 
-/** @internal What a job is made with. */
+/** What a job is made with. */
 export interface JobOptions extends SubmitOptions {
   /** Keeps its items, which are only leased by this process. */
   readonly keeper?: ItemKeeper;

@@ -25,6 +25,10 @@ export class MemoryEngine implements Engine {
 
   connect(): undefined {}
 
+  findRisks(): Promise<readonly string[]> {
+    return Promise.resolve(['Work is kept in memory: what waits or runs is lost when the process is killed']);
+  }
+
   bringWork(): void {}
 
   // ── work in ───────────────────────────────────────────────────────────────

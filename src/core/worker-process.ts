@@ -178,6 +178,11 @@ export class WorkerProcess {
     this.engine.bringWork();
   }
 
+  /** What may cost work that waits, a sentence each: how the engine's store is set up, or that there is none. */
+  findRisks(): Promise<readonly string[]> {
+    return this.engine.findRisks();
+  }
+
   // ── steering ──────────────────────────────────────────────────────────────
 
   /** Sets the number of workers by the queue sizes now, in place of at the next threshold crossing. */

@@ -46,6 +46,13 @@ export class CronRegistrar {
     }
   }
 
+  /** Takes back what `start` did: the application could not be started after all. */
+  stop(): void {
+    if (this.declared.length === 0) return;
+    const registry = this.registry();
+    for (const { name } of this.declared) registry.deleteCronJob(REGISTRY_PREFIX + name);
+  }
+
   private registry(): SchedulerRegistry {
     try {
       return this.moduleRef.get(SchedulerRegistry, { strict: false });

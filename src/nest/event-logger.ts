@@ -88,6 +88,14 @@ function logTypes(jobs: Events, log: WorkerLog): void {
       { type, waitingProducers, running, forMs },
     ),
   );
+  jobs.on('engineTroubled', ({ error }) =>
+    log.error(`The store of the engine is in trouble, and is tried again: ${errorText(error)}`, {
+      err: error,
+    }),
+  );
+  jobs.on('leaseLost', ({ type, items, unheardMs }) =>
+    log.warn(`${type}: ${leaseLostText(items, unheardMs)}`, { type, items, unheardMs }),
+  );
   jobs.on('callbackFailed', ({ event, error }) =>
     log.error(`The callback ${event} failed: ${errorText(error)}`, { event, err: error }),
   );
@@ -118,6 +126,12 @@ function logFeeds(jobs: Events, log: WorkerLog): void {
       err: error,
     });
   });
+}
+
+function leaseLostText(items: number, unheardMs: number | undefined): string {
+  const lost = `lost ${counted(items, 'item')} that it had leased; they run again elsewhere, and what it did for them does not count`;
+  if (unheardMs === undefined) return lost;
+  return `${lost}. No sign of life for ${Math.round(unheardMs)} ms: does a handler block the event loop?`;
 }
 
 /** Numbers of rows among the fields of a line: what takes the log has its bounds. */

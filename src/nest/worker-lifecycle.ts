@@ -61,15 +61,26 @@ export class WorkerLifecycle
     this.refuseUnknownNames();
     this.doors.refuseUnknownTypes();
     const log = await this.openLog();
-    if (process.env.NODE_ENV === 'production') {
-      log.warn('Work is kept in memory: what waits or runs is lost when the process is killed', {});
-    }
     this.workerClasses.warnOfUnregistered(log);
-    this.microservices.start(log);
-    this.crons.start();
     // A signal may have come while the application started.
-    if (!this.jobs.isClosed) await this.jobs.start();
+    if (!this.jobs.isClosed) await this.startWork(log);
     this.startReports(log);
+  }
+
+  private async startWork(log: WorkerLog): Promise<void> {
+    // What is wrong with a cron ends the start, before anything runs that nobody would stop then.
+    this.crons.start();
+    try {
+      await this.jobs.start();
+    } catch (error) {
+      this.crons.stop();
+      throw error;
+    }
+    // While it is developed, an application may lose what it likes.
+    if (this.options.engine?.isDurable === true || process.env.NODE_ENV === 'production') {
+      for (const risk of await this.jobs.findRisks()) log.warn(risk, {});
+    }
+    this.microservices.start(log);
   }
 
   async beforeApplicationShutdown(): Promise<void> {

@@ -3,8 +3,10 @@ import { NAME } from './packed-library.js';
 /** What an application in the old module system may write. */
 export const OLD_APPLICATION = `
 import { WorkerProcess } from '${NAME}';
+import { redisEngine } from '${NAME}/bullmq';
 import { getWorkerEntities } from '${NAME}/typeorm';
 export const types: string[] = new WorkerProcess().types;
+export const engine: string = redisEngine({ url: 'redis://127.0.0.1' }).name;
 export const entities: number = getWorkerEntities().length;
 `;
 

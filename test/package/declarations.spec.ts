@@ -14,7 +14,14 @@ let declarations: Declarations;
 
 beforeAll(async () => {
   packed = await packLibrary();
-  application = await packed.install('typescript', [...NEEDED, 'typeorm', 'typescript', '@types/node']);
+  application = await packed.install('typescript', [
+    ...NEEDED,
+    'bullmq',
+    'ioredis',
+    'typeorm',
+    'typescript',
+    '@types/node',
+  ]);
   await application.write('package.json', JSON.stringify({ type: 'module' }));
   declarations = readDeclarations(application);
 });
@@ -71,8 +78,10 @@ test('the names of types are those that are meant to be public', async () => {
     'DeadLetterSelection',
     'DeadReason',
     'Deliver',
+    'EngineFactory',
     'EventName',
     'ItemContext',
+    'ItemCount',
     'JobObserver',
     'JobProcessSetup',
     'JobProgress',
@@ -87,6 +96,7 @@ test('the names of types are those that are meant to be public', async () => {
     'Page',
     'PauseReason',
     'PerformanceReport',
+    'QueueDepth',
     'RedisCursorCacheOptions',
     'RedisForCursors',
     'RetryPolicy',
@@ -121,6 +131,7 @@ test('the names of types are those that are meant to be public', async () => {
     'WorkerTypeOptionsInput',
   ]);
   expect(await typeNames('typeorm')).toEqual(['UploadQuery', 'UploadRowState']);
+  expect(await typeNames('bullmq')).toEqual(['RedisClusterAddress', 'RedisEngineOptions', 'WhenDown']);
 });
 
 describe('an application compiles', () => {
@@ -147,9 +158,11 @@ const OF_PROCESS = [
   'clock',
   'counts',
   'deadLetters',
+  'depth',
   'discardDeadLetters',
   'distributeWork',
   'findJob',
+  'findRisks',
   'isClosed',
   'offer',
   'on',
@@ -226,6 +239,7 @@ test.each([
     [
       'counts',
       'deadLetters',
+      'depth',
       'discardDeadLetters',
       'distributeWork',
       'offer',

@@ -6,15 +6,17 @@ import { NAME, NEEDED, packLibrary, ROOT, type Application, type PackedLibrary }
 jest.setTimeout(120_000);
 
 let packed: PackedLibrary;
-/** An application without any optional peer, and one with TypeORM. */
+/** An application without any optional peer, and those with one. */
 let minimal: Application;
 let withTypeorm: Application;
+let withBullmq: Application;
 
 beforeAll(async () => {
   packed = await packLibrary();
-  [minimal, withTypeorm] = await Promise.all([
+  [minimal, withTypeorm, withBullmq] = await Promise.all([
     packed.install('minimal', NEEDED),
     packed.install('with-typeorm', [...NEEDED, 'typeorm']),
+    packed.install('with-bullmq', [...NEEDED, 'bullmq', 'ioredis']),
   ]);
 });
 afterAll(() => packed.remove());
@@ -26,6 +28,8 @@ describe('the tarball', () => {
         'CHANGELOG.md',
         'LICENSE',
         'README.md',
+        'dist/bullmq.d.ts',
+        'dist/bullmq.js',
         'dist/index.d.ts',
         'dist/index.js',
         'dist/typeorm.d.ts',
@@ -36,8 +40,9 @@ describe('the tarball', () => {
     );
     const elsewhere = packed.files.filter(
       (file) =>
-        !/^(dist\/(core|feeds|nest)\/.+|dist\/(index|job-process|typeorm))\.(js|d\.ts)$/.test(file) &&
-        !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|docs\/.+\.md)$/.test(file),
+        !/^(dist\/(core|engines|feeds|nest)\/.+|dist\/(bullmq|index|job-process|typeorm))\.(js|d\.ts)$/.test(
+          file,
+        ) && !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|docs\/.+\.md)$/.test(file),
     );
     expect(elsewhere).toEqual([]);
   });
@@ -66,7 +71,7 @@ describe('the tarball', () => {
     const { exports } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8')) as {
       exports: Record<string, string | Record<string, string>>;
     };
-    expect(Object.keys(exports)).toEqual(['.', './typeorm', './package.json']);
+    expect(Object.keys(exports)).toEqual(['.', './bullmq', './typeorm', './package.json']);
     const targets = Object.values(exports).flatMap((entry) =>
       typeof entry === 'string' ? [entry] : Object.values(entry),
     );
@@ -76,7 +81,9 @@ describe('the tarball', () => {
   test('says nothing of optional packages in the types of the main entry point', async () => {
     const library = path.join(minimal.library, 'dist');
     const files = (await readdir(library, { recursive: true })).filter(
-      (file) => file.endsWith('.d.ts') && !/^typeorm\.d\.ts$|uploads[\\/]typeorm/.test(file),
+      (file) =>
+        file.endsWith('.d.ts') &&
+        !/^(typeorm|bullmq)\.d\.ts$|uploads[\\/]typeorm|engines[\\/]bullmq/.test(file),
     );
     expect(files.length).toBeGreaterThan(30);
     const imported = new Set<string>();
@@ -249,5 +256,22 @@ describe('the public names', () => {
     const required = `const { getWorkerEntities } = require('${NAME}/typeorm');
       console.log(JSON.stringify(getWorkerEntities().map(({ name }) => name)));`;
     expect(await withTypeorm.output('names.cjs', required)).toEqual(['WorkerUpload', 'WorkerUploadRow']);
+  });
+
+  test('of the BullMQ entry point, which opens nothing before it is asked to', async () => {
+    expect(await withBullmq.output('names.mjs', listNames(`${NAME}/bullmq`))).toEqual([
+      'InvalidPayloadError',
+      'ItemTooLargeError',
+      'JobNotTrackedError',
+      'NotOnDurableEngineError',
+      'ProcessDiedError',
+      'StoreUnavailableError',
+      'StoreUnreachableError',
+      'UnreadableChunkError',
+      'redisEngine',
+    ]);
+    const required = `const { redisEngine } = require('${NAME}/bullmq');
+      console.log(JSON.stringify(redisEngine({ url: 'redis://127.0.0.1:1' })));`;
+    expect(await withBullmq.output('names.cjs', required)).toEqual({ name: 'redis', isDurable: true });
   });
 });

@@ -40,10 +40,10 @@ export interface ItemHead {
 }
 
 /** @throws UnreadableChunkError when it is of no form that this version knows */
-export function readChunk(chunkId: string, content: unknown): ChunkContent {
+export function readChunk(id: string, content: unknown): ChunkContent {
   const version = (content as Partial<ChunkContent> | null)?.v;
   if (version !== 1) {
-    throw new UnreadableChunkError(chunkId, `expected a chunk of version 1, got ${describe(version)}`);
+    throw new UnreadableChunkError(id, `expected a chunk of version 1, got ${describe(version)}`);
   }
   return content as ChunkContent;
 }

@@ -32,11 +32,11 @@ export interface IntakeSetting {
   readonly suspects: SuspectGate;
   readonly maxDeaths: number;
   /** All items of the chunk have an outcome. */
-  settled(chunk: LeasedChunk): void;
+  readonly settled: (chunk: LeasedChunk) => void;
   /** The chunk is no more of this process, without having been settled. */
-  gone(chunk: LeasedChunk): void;
-  leaseLost(chunk: LeasedChunk): void;
-  troubled(error: unknown): void;
+  readonly gone: (chunk: LeasedChunk) => void;
+  readonly leaseLost: (chunk: LeasedChunk) => void;
+  readonly troubled: (error: unknown) => void;
 }
 
 /** Brings leased chunks to the workers of this process. */
@@ -177,7 +177,7 @@ export class ChunkIntake {
 
   /** Drops what is leased of a job. */
   dropJob(jobId: string): void {
-    for (const chunk of [...this.setting.keeper.all]) {
+    for (const chunk of this.setting.keeper.all) {
       for (const run of chunk.runs) if (run.job.id === jobId) this.cancel(run);
     }
   }

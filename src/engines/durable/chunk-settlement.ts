@@ -20,14 +20,14 @@ export interface SettlementSetting {
   readonly ids: ChunkIds;
   readonly records: JobRecords;
   /** Keeps the dead of a chunk. */
-  bury(dead: readonly DeadInChunk[]): Promise<void>;
+  readonly bury: (dead: readonly DeadInChunk[]) => Promise<void>;
   /** The chunk is no more of this process: it was settled, or its lease is lost. */
-  chunkEnded(chunk: LeasedChunk): void;
+  readonly chunkEnded: (chunk: LeasedChunk) => void;
   /** The lease ran out before the chunk was settled. */
-  leaseLost(chunk: LeasedChunk): void;
+  readonly leaseLost: (chunk: LeasedChunk) => void;
   /** Items of these jobs have ended. */
-  recordsRaised(jobIds: readonly string[]): void;
-  troubled(error: unknown): void;
+  readonly recordsRaised: (jobIds: readonly string[]) => void;
+  readonly troubled: (error: unknown) => void;
 }
 
 /**
@@ -81,7 +81,8 @@ export class ChunkSettlement {
   /** @param chunks all of one queue */
   private async writeDown(chunks: readonly LeasedChunk[]): Promise<void> {
     const { queue } = chunks[0]!;
-    const held = await this.confirm(queue, chunks);
+    // Where nothing is written but what has ended, it does not matter whose lease it is: that an item has ended counts once.
+    const held = chunks.every(({ isClean }) => isClean) ? chunks : await this.confirm(queue, chunks);
     if (held.length === 0) return;
     const { records, recordsRaised, bury } = this.setting;
     const [back, rest] = partition(held, goesBackAsItIs);

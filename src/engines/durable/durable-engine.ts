@@ -88,7 +88,6 @@ export class DurableEngine implements Engine, StoredJobs {
     for (const type of this.types.values()) type.bringWork();
   }
 
-  /** What about its store may cost items, for the log. */
   findRisks(): Promise<readonly string[]> {
     return this.store.findRisks();
   }

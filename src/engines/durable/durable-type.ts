@@ -36,8 +36,8 @@ export interface DurableSetting {
   readonly suspects: SuspectGate;
   readonly replicaId: string;
   /** Items of these jobs have ended in this process. */
-  recordsRaised(jobIds: readonly string[]): void;
-  troubled(error: unknown): void;
+  readonly recordsRaised: (jobIds: readonly string[]) => void;
+  readonly troubled: (error: unknown) => void;
 }
 
 /** One worker type on a durable engine: leases its items to this process, and has written down what becomes of them. */

@@ -9,7 +9,7 @@ export interface LeaseKeeperListener {
   lost(chunk: LeasedChunk, unheardMs: number): void;
   /** Called after the leases were prolonged: what goes with them may be looked at. */
   renewed(chunks: readonly LeasedChunk[]): void;
-  troubled(error: unknown): void;
+  readonly troubled: (error: unknown) => void;
 }
 
 /**
@@ -43,8 +43,9 @@ export class LeaseKeeper {
     this.timer = undefined;
   }
 
-  get all(): Iterable<LeasedChunk> {
-    return this.chunks;
+  /** The chunks that are held at this moment. */
+  get all(): readonly LeasedChunk[] {
+    return [...this.chunks];
   }
 
   private tick(): void {

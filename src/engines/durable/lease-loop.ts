@@ -15,9 +15,9 @@ export interface LeaseLoopSetting {
   readonly clock: Clock;
   /** How many items are wanted now; 0 or less: none. */
   wanted(): number;
-  /** Takes a leased chunk. The next one is leased once this resolves. @returns how many items it has */
+  /** Takes a leased chunk. Further ones are leased once this resolves. @returns how many items it has */
   take(lease: Lease): Promise<number>;
-  troubled(error: unknown): void;
+  readonly troubled: (error: unknown) => void;
 }
 
 /** Leases chunks of one queue, as its workers need them. */
@@ -65,7 +65,8 @@ export class LeaseLoop {
 
   private async leaseFor(wanted: number): Promise<void> {
     try {
-      for (const lease of await this.lease(wanted)) await this.take(lease);
+      const leases = await this.lease(wanted);
+      await Promise.all(leases.map((lease) => this.take(lease)));
     } catch (error) {
       if (this.isStopped) return;
       this.setting.troubled(error);

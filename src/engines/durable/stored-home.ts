@@ -1,7 +1,6 @@
 import type { JobHome } from '../../core/job-home.js';
-import type { Job } from '../../core/job.js';
 import type { ItemKeeper } from '../../core/item-keeper.js';
-import { Job as JobOfProcess } from '../../core/job.js';
+import { Job } from '../../core/job.js';
 import { splitJobId } from './job-id.js';
 
 /** What the jobs of a durable engine ask of it. */
@@ -55,6 +54,6 @@ export class StoredHomes {
   jobOf(id: string, keeper?: ItemKeeper): Job {
     const { idPrefix, sequence } = splitJobId(id);
     if (this.last.idPrefix !== idPrefix) this.last = new StoredHome(this.type, idPrefix, this.jobs);
-    return new JobOfProcess(this.last, sequence, keeper && { keeper });
+    return new Job(this.last, sequence, keeper && { keeper });
   }
 }

@@ -33,7 +33,7 @@ export class TypePulse {
     private readonly setting: {
       readonly clock: Clock;
       readonly replicaId: string;
-      troubled(error: unknown): void;
+      readonly troubled: (error: unknown) => void;
     },
   ) {}
 

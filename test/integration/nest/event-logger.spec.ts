@@ -161,6 +161,24 @@ describe('outcomes of redriven rows that could not be written', () => {
   });
 });
 
+test('a store in trouble is told of, and what was lost by that', () => {
+  expect(lineFor('engineTroubled', { error })).toEqual({
+    level: 'error',
+    message: 'The store of the engine is in trouble, and is tried again: no such mailbox',
+    fields: { err: error },
+  });
+  const lost =
+    'mail: lost 3 items that it had leased; they run again elsewhere, and what it did for them does not count';
+  expect(lineFor('leaseLost', { type: 'mail', items: 3, unheardMs: undefined })).toMatchObject({
+    level: 'warn',
+    message: lost,
+  });
+  expect(lineFor('leaseLost', { type: 'mail', items: 3, unheardMs: 5_200.4 })).toMatchObject({
+    level: 'warn',
+    message: `${lost}. No sign of life for 5200 ms: does a handler block the event loop?`,
+  });
+});
+
 test('a callback that failed is named', () => {
   expect(lineFor('callbackFailed', { event: 'onUnfinished', error })).toEqual({
     level: 'error',
@@ -180,6 +198,7 @@ const quiet = {
   dead: 0,
   cancelled: 0,
   handedBack: 0,
+  returned: 0,
   failedAttempts: 0,
 };
 const busy = {
