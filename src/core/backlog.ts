@@ -10,13 +10,6 @@ import { RateLimiter } from './rate-limiter.js';
 import type { TakenBatch, TakenItem, WaitingItems } from './waiting-items.js';
 import { WorkQueue } from './work-queue.js';
 
-/** What a backlog is made for. */
-interface BacklogSetting {
-  readonly clock: Clock;
-  /** Items that a handler is given at once, at the most. */
-  readonly itemsAtOnce: number;
-}
-
 /**
  * The items of one worker type that no worker holds and that have not ended: they wait for a worker, for their time, or for
  * the one before them of the same order key.
@@ -27,6 +20,8 @@ export class Backlog {
   private readonly limiter: RateLimiter | undefined;
   /** Made with the first item that has an order key. */
   private order: KeyOrder | undefined = undefined;
+  /** Whether there may be items with unique keys, which are told that they have started. */
+  private hasUniqueKeys = false;
   private isPaused = false;
   /** Whether it has to be asked for each item if it may start. A field, as it is read for each item. */
   private isGuarded: boolean;
@@ -34,12 +29,11 @@ export class Backlog {
   /** @param onReady told when items that were not may start */
   constructor(
     { priorities, rateLimit }: WorkerTypeOptions,
-    private readonly setting: BacklogSetting,
+    private readonly clock: Clock,
     onReady: { readonly arrived: () => void; readonly refilled: () => void },
   ) {
-    const { clock, itemsAtOnce } = setting;
     this.queue = priorities ? new PriorityLanes() : new WorkQueue();
-    this.limiter = rateLimit && new RateLimiter(rateLimit, itemsAtOnce, clock, onReady.refilled);
+    this.limiter = rateLimit && new RateLimiter(rateLimit, clock, onReady.refilled);
     this.isGuarded = this.limiter !== undefined;
     this.delayed = new DelaySchedule(clock, (envelope) => this.due(envelope), onReady.arrived);
   }
@@ -63,9 +57,13 @@ export class Backlog {
     return this.queue.size + this.delayed.size + this.blocked;
   }
 
-  /** When the next item is due that waits for its time, in milliseconds of the clock; Infinity when there is none. */
-  get nextDueMs(): number {
-    return this.delayed.nextDueMs ?? Infinity;
+  /**
+   * When the next item may start, in milliseconds of the clock, by the time that it is for and the rate limit; in the past when one
+   * may now, Infinity when none waits. Pauses, and items that wait for the one before them, count for nothing.
+   */
+  get nextStartMs(): number {
+    const dueMs = this.queue.size > 0 ? -Infinity : (this.delayed.nextDueMs ?? Infinity);
+    return this.limiter === undefined ? dueMs : Math.max(dueMs, this.limiter.nextMs);
   }
 
   // ── in ────────────────────────────────────────────────────────────────────
@@ -95,7 +93,7 @@ export class Backlog {
 
   /** For later, or in their order. @returns false, having done nothing, when they are neither (any more) */
   private addInEnvelopes(job: Job, payloads: readonly unknown[], from: number, to: number): boolean {
-    const isForLater = job.dueMs > this.setting.clock.now();
+    const isForLater = job.dueMs > this.clock.now();
     if (!isForLater && job.orderKeys === undefined) return false;
     for (let position = from; position < to; position++) {
       const envelope = new Envelope(payloads[position], job, job.accept(1), 0);
@@ -124,11 +122,18 @@ export class Backlog {
     return this.order;
   }
 
+  /** Items with unique keys may come. */
+  expectUniqueKeys(): void {
+    this.hasUniqueKeys = true;
+    this.isGuarded = true;
+  }
+
   /** Items that have ended as dead letters run again. What was dropped of their jobs must not come back with them. */
   redrive(items: readonly DeadItem[]): void {
     if (items.some(({ job }) => job.isDropped)) {
       this.queue.takeOutDropped();
       this.delayed.takeOutDropped();
+      this.order?.takeOutDropped();
       for (const { job } of items) job.isDropped = false;
     }
     for (const { job, letter } of items) this.queueUp(new Envelope(letter.payload, job, letter.index, 0));
@@ -152,7 +157,13 @@ export class Backlog {
   }
 
   private started(job: Job, index: number): void {
+    job.uniqueKeys?.started(index);
     if (job.orderKeys !== undefined) this.order!.started(job, index);
+  }
+
+  private stays(job: Job, index: number): void {
+    job.uniqueKeys?.stays(index);
+    if (job.orderKeys !== undefined) this.order!.stays(job, index);
   }
 
   /** How many items may start now by pauses and the rate limit: up to `limit`, or none yet. */
@@ -166,13 +177,13 @@ export class Backlog {
 
   /** An item that a worker held is retried after `delayMs`. */
   retry({ payload, job, index, attempt }: TakenItem, delayMs: number): void {
-    if (job.orderKeys !== undefined) this.order!.stays(job, index);
-    this.delayed.add(new Envelope(payload, job, index, attempt), this.setting.clock.now() + delayMs);
+    this.stays(job, index);
+    this.delayed.add(new Envelope(payload, job, index, attempt), this.clock.now() + delayMs);
   }
 
   /** An item that a worker held waits again, as if it had not been tried. */
   putBack({ payload, job, index, attempt }: TakenItem): void {
-    if (job.orderKeys !== undefined) this.order!.stays(job, index);
+    this.stays(job, index);
     this.queue.pushEnvelope(new Envelope(payload, job, index, attempt - 1));
   }
 
@@ -189,7 +200,7 @@ export class Backlog {
   /** Whether no item is started. */
   setPaused(isPaused: boolean): void {
     this.isPaused = isPaused;
-    this.isGuarded = isPaused || this.limiter !== undefined || this.order !== undefined;
+    this.isGuarded = isPaused || this.hasUniqueKeys || this.limiter !== undefined || this.order !== undefined;
   }
 
   /** Items that workers had better ask for now, by pauses and the rate limit. */
@@ -206,7 +217,9 @@ export class Backlog {
 
   /** Drops every item of `job`, which is marked as dropped. @returns how many */
   drop(job: Job): number {
-    return this.queue.drop(job) + this.delayed.drop(job) + this.dropFromOrder(job);
+    const count = this.queue.drop(job) + this.delayed.drop(job) + this.dropFromOrder(job);
+    if (this.queue.size === 0) this.limiter?.rest();
+    return count;
   }
 
   private dropFromOrder(job: Job): number {

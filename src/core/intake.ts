@@ -4,6 +4,7 @@ import type { Job, SourceEnd } from './job.js';
 import type { ClassifiedSource } from './sources.js';
 import { StreamProducer } from './stream-producer.js';
 import type { TimeSlices } from './time-slices.js';
+import { countWanted } from './without-duplicates.js';
 import type { Workload } from './workload.js';
 
 /** Brings submissions into the queues: what there is room for at once, the rest as room is made. */
@@ -17,13 +18,21 @@ export class Intake {
     return [...this.reading].filter(({ job }) => type === undefined || job.type === type);
   }
 
-  /** @throws QueueFullError when the submission may not even wait for room */
-  refuseIfFull({ admission }: Workload, work: ClassifiedSource<unknown>, fromHandler: boolean): void {
-    if (fromHandler && work.kind !== 'stream') {
-      admission.refuseBeyondSecondBound(work.kind === 'item' ? 1 : work.payloads.length);
-    } else {
-      admission.refuseIfLineIsFull();
-    }
+  /**
+   * @param uniqueKeys of the items that are at hand
+   * @throws QueueFullError when the submission may not even wait for room
+   */
+  refuseIfFull(
+    workload: Workload,
+    work: ClassifiedSource<unknown>,
+    fromHandler: boolean,
+    uniqueKeys: readonly string[] | undefined,
+  ): void {
+    if (!fromHandler || work.kind === 'stream') return workload.admission.refuseIfLineIsFull();
+    const count = work.kind === 'item' ? 1 : work.payloads.length;
+    const wanted = uniqueKeys === undefined ? count : countWanted(uniqueKeys, workload.uniqueKeys);
+    // What takes no room is never too much.
+    if (wanted > 0) workload.admission.refuseBeyondSecondBound(wanted);
   }
 
   /**

@@ -27,7 +27,8 @@ export class JobRegistry {
       idPrefix: this.idPrefix,
       cancelJob: (job) => this.cancel(job),
       jobEnded: (job) => {
-        if (job.uniqueKeys !== undefined) this.workloads.get(type).releaseKeys(job);
+        // Those of items that were never let in.
+        job.uniqueKeys?.releaseAll();
         this.jobEnded(job);
       },
       retryJobs: async (jobs) => this.workloads.retryJobs(jobs),

@@ -2,7 +2,9 @@ import { INSPECT, inspection, type Inspect } from './inspection.js';
 import type { JobHome } from './job-home.js';
 import { promiseWithResolve, type PromiseWithResolve } from './promise-with-resolve.js';
 import { NORMAL_LANE } from './priority.js';
+import type { HeldKeys } from './held-keys.js';
 import type { ItemKeeper } from './item-keeper.js';
+import type { OrderKeys } from './order-keys.js';
 import type { SubmitOptions } from './submit-options.js';
 
 /** How a job ended. */
@@ -80,10 +82,10 @@ export class Job {
   delayed = 0;
   /** Items that were not taken in, as others with their `uniqueKey` were. */
   duplicates = 0;
-  /** @internal The unique keys that it holds, by the indices of its items; undefined when they have none. */
-  uniqueKeys: string[] | undefined = undefined;
-  /** @internal The order keys of its items, by their indices; undefined when they have none. */
-  orderKeys: string[] | undefined = undefined;
+  /** @internal The unique keys that its items hold; undefined when they are given none. */
+  uniqueKeys: HeldKeys | undefined = undefined;
+  /** @internal The order keys of its items; undefined when they have none. */
+  orderKeys: OrderKeys | undefined = undefined;
   /** Whether `cancel` was called. */
   isCancelled = false;
   /** @internal Whether what the queue and the delayed items still have of it counts no more. */
@@ -109,7 +111,8 @@ export class Job {
   constructor(
     /** @internal */
     readonly home: JobHome,
-    private readonly sequence: number,
+    /** @internal What its id ends with. */
+    readonly sequence: number,
     /** @internal */
     readonly options?: JobOptions,
   ) {}

@@ -3,6 +3,7 @@ import type { Engine, EngineFactory, EngineHost, ItemCount, QueueDepth } from '.
 import { ProcessClosedError } from './errors.js';
 import { keysOf, type KeyOption } from './item-keys.js';
 import type { Job } from './job.js';
+import { OrderKeys } from './order-keys.js';
 import { classifySource, type ClassifiedSource, type Source } from './sources.js';
 import { checkSubmitOptions, dueMsOf, laneOf, type SubmitOptions } from './submit-options.js';
 import { withoutDuplicates } from './without-duplicates.js';
@@ -44,7 +45,7 @@ export class MemoryEngine implements Engine {
     const uniqueKeys = this.readKeys('uniqueKey', work, options);
     const orderKeys = this.readKeys('orderKey', work, options);
     const fromHandler = options?.fromHandler === true;
-    intake.refuseIfFull(workload, work, fromHandler);
+    intake.refuseIfFull(workload, work, fromHandler, uniqueKeys);
     const job = jobs.make(workload.home, options);
     if (options !== undefined) this.prepare(job, options, orderKeys);
     if (work.kind !== 'item' || options?.track === true) jobs.track(job);
@@ -65,7 +66,7 @@ export class MemoryEngine implements Engine {
   private prepare(job: Job, options: SubmitOptions, orderKeys: string[] | undefined): void {
     job.dueMs = dueMsOf(options, this.host.options.clock);
     job.lane = laneOf(options);
-    job.orderKeys = orderKeys;
+    job.orderKeys = orderKeys && new OrderKeys(orderKeys);
     job.isEnveloped = job.dueMs > 0 || orderKeys !== undefined;
   }
 

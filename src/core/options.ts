@@ -42,7 +42,10 @@ export interface WorkerTypeOptions {
    * Default false: one lane.
    */
   readonly priorities: boolean;
-  /** Items that `processBatch` is given at the most, 1 or more. Default 100. Of no use to `processItem`. */
+  /**
+   * Items that `processBatch` is given at the most, 1 or more. Default 100. Of no use to `processItem`. Under a `rateLimit`, as many
+   * as may start at once, if that is less.
+   */
   readonly batchSize: number;
   /**
    * Milliseconds that an attempt may take. Beyond, it is aborted and counts as failed, and its worker is replaced.
@@ -51,7 +54,10 @@ export interface WorkerTypeOptions {
   readonly timeoutMs: number;
   /** Milliseconds without work after which a worker above `minWorkers` ends. 0: at once. Default 10,000. */
   readonly idleTimeoutMs: number;
-  /** How many attempts may start in a time, in this process; those of a batch count each. Default: as many as workers can. */
+  /**
+   * How many attempts of the type may start in a time, in this process, evenly spread; a tenth of `max`, at least one, may start at
+   * once after a rest. Those of a batch count each. Set for all types, it holds for each by itself. Default: as many as workers can.
+   */
   readonly rateLimit: RateLimit | undefined;
   /** What happens to a failed item. */
   readonly retry: RetryPolicy;
@@ -65,8 +71,10 @@ export interface WorkerTypeOptions {
 }
 
 /** `WorkerTypeOptions` as a user gives them: all may be left out. */
-export type WorkerTypeOptionsInput = Partial<Omit<WorkerTypeOptions, 'retry'>> & {
+export type WorkerTypeOptionsInput = Partial<Omit<WorkerTypeOptions, 'retry' | 'rateLimit'>> & {
   readonly retry?: Partial<RetryPolicy>;
+  /** `WorkerTypeOptions.rateLimit`; false: none, where there is one for all types. */
+  readonly rateLimit?: RateLimit | false | undefined;
 };
 
 /** Options of a worker process as a user gives them. Those of a worker type are the defaults for all types. */
@@ -201,7 +209,9 @@ function findNestedProblems(options: WorkerTypeOptionsInput | null, path: string
   const { retry, rateLimit }: { retry?: unknown; rateLimit?: unknown } = options ?? {};
   return [
     ...(retry === undefined ? [] : findProblems(retry, retryRules, `${path}retry.`)),
-    ...(rateLimit === undefined ? [] : findRateLimitProblems(rateLimit, `${path}rateLimit.`)),
+    ...(rateLimit === undefined || rateLimit === false
+      ? []
+      : findRateLimitProblems(rateLimit, `${path}rateLimit.`)),
   ];
 }
 
@@ -270,6 +280,7 @@ export function resolveTypeOptions(
   const subject = `Worker type ${JSON.stringify(type)}`;
   refuseProblems(subject, findTypeOptionProblems(input));
   const defaults = process.typeDefaults;
+  const rateLimit = input.rateLimit ?? defaults.rateLimit;
   const maxConcurrency = Math.min(input.maxConcurrency ?? process.maxConcurrency, process.maxConcurrency);
   const options: WorkerTypeOptions = {
     minWorkers: 0,
@@ -284,10 +295,10 @@ export function resolveTypeOptions(
     idleTimeoutMs: 10_000,
     maxDeadLetters: 10_000,
     maxAbandoned: maxConcurrency,
-    rateLimit: undefined,
     ...given(defaults),
     ...given(input),
     maxConcurrency,
+    rateLimit: rateLimit === false ? undefined : rateLimit,
     retry: resolveRetry({ ...given(defaults.retry ?? {}), ...given(input.retry ?? {}) }),
   };
   refuseProblems(subject, findConflicts(options, options.retry));

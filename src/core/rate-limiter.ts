@@ -4,17 +4,19 @@ import type { Clock, Timer } from './clock.js';
 export interface RateLimit {
   /** Attempts, 1 or more. */
   readonly max: number;
-  /** In so many milliseconds, more than 0. */
+  /** In so many milliseconds, 1 or more. */
   readonly durationMs: number;
 }
 
-/** The part of `max` that may start at once after a rest: in no `durationMs` do more than a tenth too many. */
-const BURST_SHARE = 0.1;
-
 /**
- * Spreads the attempts of a worker type over time: a token bucket, filled evenly. Its size is a tenth of `max`, or what a batch
- * needs.
+ * Attempts that may start at once after a rest, in one batch or several: a tenth of `max`. So in no `durationMs` do more than
+ * `max` and a tenth of it start; where `max` is less than 10, `max` and one.
  */
+export function burstOf({ max }: Pick<RateLimit, 'max'>): number {
+  return Math.max(1, Math.floor(max / 10));
+}
+
+/** Spreads the attempts of a worker type over time: a token bucket, filled evenly. */
 export class RateLimiter {
   /** Attempts that may start at once, at the most. */
   readonly burst: number;
@@ -24,18 +26,16 @@ export class RateLimiter {
   private tokens: number;
   private filledAtMs: number;
   private timer: Timer | undefined = undefined;
+  /** When the timer is due, in milliseconds of the clock. */
+  private timerDueMs = 0;
 
-  /**
-   * @param batchSize attempts that start together; 1 where each starts alone
-   * @param onRefill called when there are as many tokens again as were asked for in vain
-   */
+  /** @param onRefill called when there are as many tokens again as were asked for in vain */
   constructor(
     { max, durationMs }: RateLimit,
-    batchSize: number,
     private readonly clock: Clock,
     private readonly onRefill: () => void,
   ) {
-    this.burst = Math.min(max, Math.max(1, Math.floor(max * BURST_SHARE), batchSize));
+    this.burst = burstOf({ max });
     this.tokensPerMs = max / durationMs;
     this.tokens = this.burst;
     this.filledAtMs = clock.now();
@@ -45,6 +45,13 @@ export class RateLimiter {
   get available(): number {
     this.fill();
     return Math.floor(this.tokens);
+  }
+
+  /** When the next attempt may start, in milliseconds of the clock. */
+  get nextMs(): number {
+    if (this.isExhausted) return this.timerDueMs;
+    this.fill();
+    return this.filledAtMs + Math.max(0, 1 - this.tokens) / this.tokensPerMs;
   }
 
   /** @param attempts at most `burst` @returns whether they may start now; if not, `onRefill` is called when they may */
@@ -60,6 +67,12 @@ export class RateLimiter {
     return false;
   }
 
+  /** Nothing waits for tokens any more. A timer alone would keep the process alive for nothing. */
+  rest(): void {
+    this.stop();
+    this.isExhausted = false;
+  }
+
   stop(): void {
     this.timer?.cancel();
     this.timer = undefined;
@@ -67,6 +80,7 @@ export class RateLimiter {
 
   private wait(attempts: number): void {
     const waitMs = Math.ceil((attempts - this.tokens) / this.tokensPerMs);
+    this.timerDueMs = this.clock.now() + waitMs;
     this.timer = this.clock.setTimer(() => {
       this.fill();
       // A timer may fire a little early.

@@ -83,21 +83,22 @@ export class Settlement {
   }
 
   private completeByOptions(job: Job, index: number, count: number, attempts: number): void {
-    if (job.uniqueKeys !== undefined) this.releaseKeys(job, index, index + count);
+    this.forgetKeys(job, index, count);
     const { keeper, observer } = job.options!;
     keeper?.completed(index, count);
     if (observer === undefined) return;
     for (let i = 0; i < count; i++) this.tellObserver(job, index + i, COMPLETED, attempts);
   }
 
+  /** Items of `job` have ended for good. */
+  private forgetKeys({ uniqueKeys, orderKeys }: Job, index: number, count: number): void {
+    uniqueKeys?.release(index, count);
+    orderKeys?.delete(index, count);
+  }
+
   /** The keys of items that may not come twice; made when they are first asked for. */
   get uniqueKeys(): UniqueKeys {
     return (this.unique ??= new UniqueKeys(this.setting.clock));
-  }
-
-  /** Lets go of the keys of the items of `job` from index `from` to before `to`. */
-  releaseKeys(job: Job, from: number, to: number): void {
-    for (let index = from; index < to; index++) this.uniqueKeys.release(job.uniqueKeys![index]!);
   }
 
   /**
@@ -143,11 +144,18 @@ export class Settlement {
       keeper.died(item, reason, error);
       return;
     }
-    if (item.job.uniqueKeys !== undefined) this.releaseKeys(item.job, item.index, item.index + 1);
+    item.job.uniqueKeys?.release(item.index, 1);
+    item.job.orderKeys?.bury(item.index);
     this.bury(item.job, item.index, item.payload, reason, error, item.attempt);
   }
 
-  /** Items of `job` are dropped as it was cancelled. */
+  /** An item that a worker held is dropped as its job was cancelled. */
+  drop({ job, index }: TakenItem): void {
+    this.forgetKeys(job, index, 1);
+    this.cancel(job, 1);
+  }
+
+  /** Items of `job` that no worker held are dropped as it was cancelled. */
   cancel(job: Job, count: number): void {
     this.cancelled += count;
     job.options?.keeper?.cancelled(count);
@@ -180,10 +188,18 @@ export class Settlement {
   exhume(id: string): DeadItem | undefined {
     const item = this.deadLetters.remove(id);
     if (item === undefined) return undefined;
+    item.job.orderKeys?.exhume(item.letter.index);
     item.job.reopenFailed(item.letter.index);
     this.dead--;
     this.redriven++;
     return item;
+  }
+
+  /** Forgets a dead letter for good. @returns whether there was one of this id */
+  discard(id: string): boolean {
+    const item = this.deadLetters.remove(id);
+    item?.job.orderKeys?.discard(item.letter.index);
+    return item !== undefined;
   }
 
   /** The process ends: items are handed back to `receive` from now on if their handler submitted in vain. */
@@ -211,6 +227,7 @@ export class Settlement {
       return;
     }
     this.handedBack++;
+    this.forgetKeys(job, index, 1);
     if (job.options?.keptBySource !== true) {
       const id = `${job.id}:${index}`;
       this.receiveUnfinished({ id, type: this.type, jobId: job.id, index, payload, attempts: attempt - 1 });

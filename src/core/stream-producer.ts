@@ -1,8 +1,8 @@
 import type { Producer } from './admission.js';
 import { closeIterator } from './close-iterator.js';
 import { toError } from './to-error.js';
-import { keyOf } from './item-keys.js';
-import { isDuplicate } from './without-duplicates.js';
+import { keyOf, type KeyOption } from './item-keys.js';
+import { holdKey } from './without-duplicates.js';
 import { isThenable } from './is-thenable.js';
 import type { Job, JobProducer } from './job.js';
 import { promiseWithResolve } from './promise-with-resolve.js';
@@ -98,12 +98,27 @@ export class StreamProducer implements Producer, JobProducer {
     return false;
   }
 
-  /** Whether it is no duplicate; its keys are kept then. @throws InvalidOptionsError when one is none; what makes them throws */
+  /**
+   * Whether the item is to be taken in; its keys are kept then.
+   *
+   * @throws InvalidOptionsError when a key is none; what makes them throws
+   */
   private isWanted(payload: unknown): boolean {
-    const { job, workload } = this;
-    if (job.uniqueKeys !== undefined && isDuplicate(job, payload, workload.uniqueKeys)) return false;
-    job.orderKeys?.push(keyOf('orderKey', job.options!.orderKey!, payload, job.accepted + job.duplicates));
+    const { job } = this;
+    if (job.options === undefined) return true;
+    const uniqueKey = this.makeKey('uniqueKey', payload);
+    const orderKey = this.makeKey('orderKey', payload);
+    // The functions that make the keys are the user's, and may have cancelled the job.
+    if (job.isCancelled) return false;
+    if (uniqueKey !== undefined && !holdKey(job, job.accepted, uniqueKey)) return false;
+    if (orderKey !== undefined) job.orderKeys!.add(job.accepted, orderKey);
     return true;
+  }
+
+  private makeKey(option: KeyOption, payload: unknown): string | undefined {
+    const { accepted, duplicates, options } = this.job;
+    const key = options![option];
+    return key === undefined ? undefined : keyOf(option, key, payload, accepted + duplicates);
   }
 
   private async waitForRoom(payload: unknown): Promise<void> {

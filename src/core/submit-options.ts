@@ -22,7 +22,11 @@ import { NORMAL_LANE, PRIORITIES, type Priority } from './priority.js';
  * small. Items that are cancelled or handed back are counted only. For feeds that write outcomes back.
  */
 export interface JobObserver {
-  /** @param attempts attempts that the item took */
+  /**
+   * @param index of the item among those that were taken in; its place in the source is another where `duplicates` of a `uniqueKey`
+   *   come before it
+   * @param attempts attempts that the item took
+   */
   itemEnded(index: number, outcome: Exclude<Outcome, { kind: 'retry' }>, attempts: number): void;
 }
 
@@ -60,9 +64,10 @@ export interface SubmitOptions {
   /**
    * Takes in only the first of the items of its worker type that have the same key: a text for one item, or what makes one of each
    * payload. The others count as `duplicates` of their jobs. The key is held until its item has ended, or for `uniqueForMs`.
+   * A dead letter that is redriven is without its key: others with it may be taken in beside it.
    */
   readonly uniqueKey?: ItemKey;
-  /** Milliseconds for which a `uniqueKey` is held from the submission on, whatever becomes of its item; more than 0. */
+  /** Milliseconds for which a `uniqueKey` is held from the submission on, whatever becomes of its item; 1 or more. */
   readonly uniqueForMs?: number;
   /**
    * Starts items of its worker type that have the same key one after another, in the order of their submission: the next one when

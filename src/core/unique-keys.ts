@@ -23,12 +23,15 @@ export class UniqueKeys {
    * @returns whether it was free
    */
   hold(key: string, forMs: number): boolean {
-    const nowMs = this.clock.now();
-    const heldUntilMs = this.heldUntilMs.get(key);
-    if (heldUntilMs !== undefined && heldUntilMs > nowMs) return false;
-    this.heldUntilMs.set(key, nowMs + forMs);
+    if (this.isHeld(key)) return false;
+    this.heldUntilMs.set(key, this.clock.now() + forMs);
     if (this.heldUntilMs.size >= this.sweepAt) this.sweep();
     return true;
+  }
+
+  isHeld(key: string): boolean {
+    const untilMs = this.heldUntilMs.get(key);
+    return untilMs !== undefined && untilMs > this.clock.now();
   }
 
   /** Lets go of a key that is held until it is released. */

@@ -1,12 +1,17 @@
-import { keyOf } from './item-keys.js';
+import { HeldKeys } from './held-keys.js';
 import type { Job } from './job.js';
 import type { ClassifiedSource, ReadArray } from './sources.js';
 import type { UniqueKeys } from './unique-keys.js';
 
 const NOTHING: ClassifiedSource<never> = Object.freeze({ kind: 'array', payloads: [], failure: undefined });
 
+/** How many items have keys that are free, and other ones than those before them. */
+export function countWanted(keys: readonly string[], unique: UniqueKeys): number {
+  return new Set(keys.filter((key) => !unique.isHeld(key))).size;
+}
+
 /**
- * What of the `work` of `job` is no duplicate. Of a stream, `isDuplicate` tells of each item as it is read.
+ * What of the `work` of `job` is no duplicate. Of a stream, `holdKey` tells of each item as it is read.
  *
  * @param keys of the items, by their places
  */
@@ -16,12 +21,12 @@ export function withoutDuplicates(
   job: Job,
   unique: UniqueKeys,
 ): ClassifiedSource<unknown> {
-  job.uniqueKeys = [];
+  job.uniqueKeys = new HeldKeys(unique);
   switch (work.kind) {
     case 'item':
-      return hold(job, keys[0]!, unique) ? work : NOTHING;
+      return holdKey(job, 0, keys[0]!) ? work : NOTHING;
     case 'array':
-      return withoutDuplicatesOfArray(work, keys, job, unique);
+      return withoutDuplicatesOfArray(work, keys, job);
     case 'stream':
       return work;
     default:
@@ -33,23 +38,15 @@ function withoutDuplicatesOfArray(
   work: ReadArray<unknown>,
   keys: readonly string[],
   job: Job,
-  unique: UniqueKeys,
 ): ReadArray<unknown> {
-  const isFirst = keys.map((key) => hold(job, key, unique));
-  job.orderKeys = job.orderKeys?.filter((_, place) => isFirst[place]);
+  const isFirst = keys.map((key, place) => holdKey(job, place - job.duplicates, key));
+  job.orderKeys = job.orderKeys?.filter(isFirst);
   return { ...work, payloads: work.payloads.filter((_, place) => isFirst[place]) };
 }
 
-/** Whether another item has the key of the next item of `job`. @throws InvalidOptionsError when it is none; what makes it throws */
-export function isDuplicate(job: Job, payload: unknown, unique: UniqueKeys): boolean {
-  const key = keyOf('uniqueKey', job.options!.uniqueKey!, payload, job.accepted + job.duplicates);
-  return !hold(job, key, unique);
-}
-
-/** Holds the key for the next item of `job` if it is free; else the item counts as a duplicate. */
-function hold(job: Job, key: string, unique: UniqueKeys): boolean {
-  const isFree = unique.hold(key, job.options!.uniqueForMs ?? Infinity);
-  if (isFree) job.uniqueKeys!.push(key);
-  else job.duplicates++;
+/** Holds the unique key of the item of `job` that will have the `index`, if it is free; else the item counts as a duplicate. */
+export function holdKey(job: Job, index: number, key: string): boolean {
+  const isFree = job.uniqueKeys!.hold(index, key, job.options!.uniqueForMs ?? Infinity);
+  if (!isFree) job.duplicates++;
   return isFree;
 }

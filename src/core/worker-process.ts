@@ -178,6 +178,11 @@ export class WorkerProcess {
     this.engine.bringWork();
   }
 
+  /** Whether work that waits outlives the process. */
+  get isDurable(): boolean {
+    return this.options.engine?.isDurable === true;
+  }
+
   /** What may cost work that waits, a sentence each: how the engine's store is set up, or that there is none. */
   findRisks(): Promise<readonly string[]> {
     return this.engine.findRisks();
@@ -309,8 +314,9 @@ export class WorkerProcess {
     const poolEnded = this.poolEnded.promise;
     const end = new OrderedEnd({ options, events, pool, workloads, streams, poolEnded });
     if (!end.drains) this.stage.close();
-    await this.engine.stopBringing();
+    const stopped = this.engine.stopBringing();
     await end.drain();
+    await stopped;
     this.stage.close();
     await end.handBackRest();
     await this.engine.close();

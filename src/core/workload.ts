@@ -8,6 +8,7 @@ import type { PauseReason, UnfinishedItem } from './events.js';
 import type { JobHome } from './job-home.js';
 import type { Job } from './job.js';
 import type { WorkerTypeOptions } from './options.js';
+import { burstOf } from './rate-limiter.js';
 import { Settlement, type Verdict } from './settlement.js';
 import type { WorkloadSetting } from './workload-setting.js';
 import type { TakenBatch, TakenItem } from './waiting-items.js';
@@ -31,6 +32,8 @@ export class Workload {
   hungry = false;
   running = 0;
   readonly admission: Admission;
+  /** Items that a handler is given at once, at the most. */
+  readonly itemsAtOnce: number;
   private readonly backlog: Backlog;
   private readonly settlement: Settlement;
   private readonly pauseReasons = new Set<PauseReason>();
@@ -52,7 +55,11 @@ export class Workload {
     this.type = offered.type;
     this.settlement = new Settlement(this.type, options.retry, setting);
     this.admission = new Admission(this, options, setting.clock, (forMs) => this.tellStandstill(forMs));
-    this.backlog = new Backlog(options, setting, {
+    this.itemsAtOnce = Math.min(
+      setting.itemsAtOnce,
+      options.rateLimit ? burstOf(options.rateLimit) : Infinity,
+    );
+    this.backlog = new Backlog(options, setting.clock, {
       arrived: () => this.arrived(),
       refilled: () => this.listener.itemsArrived(),
     });
@@ -65,11 +72,6 @@ export class Workload {
 
   attach(listener: WorkloadListener): void {
     this.listener = listener;
-  }
-
-  /** Items that a handler is given at once, at the most. */
-  get itemsAtOnce(): number {
-    return this.setting.itemsAtOnce;
   }
 
   /** Whether no item is started. */
@@ -210,7 +212,7 @@ export class Workload {
   /** Workers that can have something to do now, by the rate limit. */
   get usefulWorkers(): number {
     if (this.options.rateLimit === undefined) return Infinity;
-    return Math.max(1, Math.ceil((this.running + this.startable) / this.setting.itemsAtOnce));
+    return Math.max(1, Math.ceil((this.running + this.startable) / this.itemsAtOnce));
   }
 
   /** @returns how many were taken */
@@ -245,7 +247,7 @@ export class Workload {
         break;
       case 'cancelled':
         this.passOn(item.job, item.index, 1);
-        this.settlement.cancel(item.job, 1);
+        this.settlement.drop(item);
         break;
       case 'handed-back':
         this.passOn(item.job, item.index, 1);
@@ -296,12 +298,8 @@ export class Workload {
 
   /** The keys of items that may not come twice. */
   get uniqueKeys(): UniqueKeys {
+    this.backlog.expectUniqueKeys();
     return this.settlement.uniqueKeys;
-  }
-
-  /** Lets go of all keys that `job` still holds. */
-  releaseKeys(job: Job): void {
-    this.settlement.releaseKeys(job, 0, job.uniqueKeys!.length);
   }
 
   // ── dead letters ──────────────────────────────────────────────────────────
@@ -322,7 +320,7 @@ export class Workload {
 
   /** Forgets dead letters for good. @returns how many there were */
   discard(ids: readonly string[]): number {
-    const count = ids.filter((id) => this.deadLetters.remove(id) !== undefined).length;
+    const count = ids.filter((id) => this.settlement.discard(id)).length;
     if (count > 0) this.resumeWhenRoomForDead();
     return count;
   }
@@ -361,6 +359,8 @@ export class Workload {
   dropJob(job: Job): void {
     job.isDropped = true;
     const dropped = this.backlog.drop(job);
+    // Before anybody is told, who may submit them anew.
+    job.uniqueKeys?.releaseWaiting();
     if (dropped > 0) this.settlement.cancel(job, dropped);
     if (this.admission.waitingProducers > 0) this.admission.letIn();
     // What came after its items by their keys may start now.
@@ -403,7 +403,7 @@ export class Workload {
   hasNothingDueBy(deadlineMs: number): boolean {
     if (this.running > 0) return false;
     if (this.isPaused) return true;
-    return this.backlog.waiting === 0 && this.backlog.nextDueMs > deadlineMs;
+    return this.backlog.nextStartMs > deadlineMs;
   }
 
   /** Resolves when `hasNothingDueBy`. */

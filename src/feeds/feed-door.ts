@@ -9,6 +9,8 @@ export interface FeedDoor {
   readonly clock: Clock;
   /** Whether the process shuts down, or has. */
   readonly isClosed: boolean;
+  /** Whether what is queued outlives the process. */
+  readonly isDurable: boolean;
   /** @throws UnknownWorkerTypeError */
   requireType(type: string): void;
   /** @throws UnknownWorkerTypeError, InvalidOptionsError, ProcessClosedError, QueueFullError */

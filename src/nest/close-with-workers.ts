@@ -11,15 +11,28 @@ import { WorkerLifecycle } from './worker-lifecycle.js';
 const SUBJECT = 'closeWithWorkers()';
 
 export interface ClosingOptions {
-  /** The signals that the application ends at, and with it the process. Default SIGTERM and SIGINT. */
+  /**
+   * The signals that the application ends at, and with it the process. Default SIGTERM and SIGINT. Not SIGKILL and SIGSTOP,
+   * which nobody can listen to.
+   */
   readonly signals?: readonly NodeJS.Signals[];
 }
 
+/** These end or stop a process whatever it would have done about it. */
+const UNHEARD: readonly unknown[] = ['SIGKILL', 'SIGSTOP'];
+
 const rules: Rules<ClosingOptions> = {
-  signals: (value) =>
-    Array.isArray(value) && value.length > 0 && value.every((name) => Object.hasOwn(constants.signals, name))
+  signals: (value) => {
+    const isListOfSignals =
+      Array.isArray(value) &&
+      value.length > 0 &&
+      value.every((name) => Object.hasOwn(constants.signals, name));
+    if (!isListOfSignals) return 'expected an array of signals, such as ["SIGTERM"]';
+    const unheard = UNHEARD.filter((signal) => value.includes(signal));
+    return unheard.length === 0
       ? undefined
-      : 'expected an array of signals, such as ["SIGTERM"]',
+      : `expected signals that a process can listen to (not ${unheard.join(', ')})`;
+  },
 };
 
 /**
@@ -37,6 +50,7 @@ const rules: Rules<ClosingOptions> = {
  * the last one to finish ends the process. One with `enableShutdownHooks()` in place of this sends the signal to the process
  * again when it has closed, and that ends the process at once, as a second signal does. Hooks of an application that was given
  * to this have no effect at its signals, when they are enabled after it.
+ * Give it an application before it is closed: Nest does not tell whether it was, and would close it again at the signal.
  *
  * @throws InvalidOptionsError that names every wrong option; when the application has shutdown hooks at one of the signals, or
  *   was given before

@@ -57,6 +57,12 @@ export async function turnOver(): Promise<void> {
   await setImmediate();
 }
 
+/** Leaves others that listen to the signal a moment: they have heard it when it came. At once over where there are none. */
+export async function leaveMoment(signal: NodeJS.Signals): Promise<void> {
+  const others = process.listeners(signal).filter((listener) => listener !== ignoreIt && listener !== exitBy);
+  if (others.length > 0) await new Promise((resolve) => setTimeout(resolve, MOMENT_MS));
+}
+
 /**
  * Ends the process by the signal, so that its parent sees the cause; where that is not to be had, by the exit code for it.
  *
@@ -65,12 +71,8 @@ export async function turnOver(): Promise<void> {
  * have been told.
  */
 export function endBy(signal: NodeJS.Signals): void {
-  if (process.listenerCount(signal) > 0) {
-    // They have heard it when it came, and it would not end the process.
-    setTimeout(exitBy, MOMENT_MS, signal);
-    return;
-  }
-  process.once('exit', () => process.kill(process.pid, signal));
+  // Where others listen, it would not end the process.
+  if (process.listenerCount(signal) === 0) process.once('exit', () => process.kill(process.pid, signal));
   exitBy(signal);
 }
 

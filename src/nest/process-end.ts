@@ -1,4 +1,4 @@
-import { endBy, exitAtNext, turnOver, type NextSignals } from './ending-signals.js';
+import { endBy, exitAtNext, leaveMoment, turnOver, type NextSignals } from './ending-signals.js';
 
 /** What has to end in order before the process does. */
 export interface EndingApplication {
@@ -26,14 +26,20 @@ let processEnd: ProcessEnd | undefined;
  * Lets the application end at a signal of its own or of another one, and when all of them have, the process: by the signal
  * that came, or with 1 when an application could not be closed in order. Another signal ends it at once.
  *
- * An application that is named while others end already, ends with them.
+ * An application that is named while others end already, ends with them; so does one that is named when they have, in the
+ * moment that the process still lives where others listen to the signal.
  *
  * @returns to be called when it has ended without a signal
+ * @throws what Node throws of a signal that can't be listened to; then the application is not named
  */
 export function endAtSignals(application: EndingApplication): () => void {
-  applications.add(application);
-  if (processEnd === undefined) for (const signal of application.signals) process.on(signal, endAll);
-  else void end(application, processEnd);
+  if (processEnd === undefined) {
+    listen(application);
+    applications.add(application);
+  } else {
+    applications.add(application);
+    void end(application, processEnd);
+  }
   return () => {
     // One that ends at a signal is not over before all that it does then is.
     if (processEnd !== undefined) return;
@@ -42,21 +48,18 @@ export function endAtSignals(application: EndingApplication): () => void {
   };
 }
 
-/** Called once for each application that listens to the signal. */
 function endAll(came: NodeJS.Signals): void {
-  if (processEnd !== undefined) return;
   const signals = new Set([...applications].flatMap((application) => application.signals));
   processEnd = { came, next: exitAtNext([...signals], came), isInOrder: true };
-  for (const application of applications) {
-    stopListening(application);
-    void end(application, processEnd);
-  }
+  for (const signal of signals) process.off(signal, endAll);
+  for (const application of applications) void end(application, processEnd);
 }
 
 async function end(application: EndingApplication, ofProcess: ProcessEnd): Promise<void> {
   // Whatever is called from now on may block, and what ends the process even then has to be in place.
   await turnOver();
-  ofProcess.next.leaveToSystem();
+  const { came, next } = ofProcess;
+  next.leaveToSystem();
   try {
     await application.end();
   } catch (error) {
@@ -66,10 +69,29 @@ async function end(application: EndingApplication, ofProcess: ProcessEnd): Promi
   applications.delete(application);
   if (applications.size > 0) return;
   if (!ofProcess.isInOrder) process.exit(1);
-  ofProcess.next.stop();
-  endBy(ofProcess.came);
+  await leaveMoment(came);
+  // Another one may have been named meanwhile.
+  if (applications.size > 0) return;
+  next.stop();
+  endBy(came);
 }
 
+/** Once to each signal, however many applications there are: of more than ten listeners, Node warns. */
+function listen(application: EndingApplication): void {
+  try {
+    for (const signal of application.signals) if (!isListenedTo(signal)) process.on(signal, endAll);
+  } catch (error) {
+    stopListening(application);
+    throw error;
+  }
+}
+
+/** But for the signals of applications that are still there. */
 function stopListening({ signals }: EndingApplication): void {
-  for (const signal of signals) process.off(signal, endAll);
+  const left = new Set([...applications].flatMap((application) => application.signals));
+  for (const signal of signals) if (!left.has(signal)) process.off(signal, endAll);
+}
+
+function isListenedTo(signal: NodeJS.Signals): boolean {
+  return process.listeners(signal).includes(endAll);
 }

@@ -7,7 +7,7 @@ import { providersByClass } from './explored-providers.js';
 import { WorkerFactory } from './worker-factory.js';
 import type { WorkerLog } from './worker-log.js';
 
-/** Warns of workers that are listed among the providers, and that no item would ever reach. */
+/** Warns of workers that are listed among the providers, and that no item reaches as things stand. */
 @Injectable()
 export class WorkerCheck {
   constructor(
@@ -20,8 +20,8 @@ export class WorkerCheck {
     for (const workerClass of found.keys()) {
       const name = className(workerClass);
       log.warn(
-        `${name} extends Worker, but is of no worker type, so it gets no work. Decorate the class itself with ` +
-          `@WorkerType('…'), or call WorkerFactory.register('…', ${name})`,
+        `${name} extends Worker, but is of no worker type: it gets no work until WorkerFactory.register('…', ${name}) ` +
+          `is called. Decorate the class itself with @WorkerType('…') if that is not what is meant`,
         { worker: name },
       );
     }

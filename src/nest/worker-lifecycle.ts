@@ -77,7 +77,7 @@ export class WorkerLifecycle
       throw error;
     }
     // While it is developed, an application may lose what it likes.
-    if (this.options.engine?.isDurable === true || process.env.NODE_ENV === 'production') {
+    if (this.jobs.isDurable || process.env.NODE_ENV === 'production') {
       for (const risk of await this.jobs.findRisks()) log.warn(risk, {});
     }
     this.microservices.start(log);

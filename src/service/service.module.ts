@@ -6,6 +6,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { LoggerModule } from 'nestjs-pino';
 import type { DestinationStream } from 'pino';
 import { DataSource } from 'typeorm';
+import { redisEngine } from '../bullmq.js';
 import {
   connectRedisCursorCache,
   WorkerModule,
@@ -99,6 +100,8 @@ async function workerOptions(config: ServiceConfig, dataSource: DataSource): Pro
     scalingThreshold,
     shutdownTimeoutMs: SHUTDOWN_TIMEOUT_MS,
     cursors: { [DAILY_QUOTES]: { cron: quotesCron } },
+    // In memory, or durable: the one option that says it.
+    engine: redisUrl === undefined ? undefined : redisEngine({ url: redisUrl }),
     cursorCache: redisUrl === undefined ? undefined : await openCursorCache(redisUrl),
     uploads: { store: uploadStore(dataSource) },
   };

@@ -18,6 +18,8 @@ import {
   resolveTypeOptions,
 } from '../../src/core/options.js';
 import { thresholdScaling, WorkerProcess, type JobProcess, type MessageReceipt } from '../../src/index.js';
+import { resolveRedisStoreOptions } from '../../src/engines/bullmq/redis-store-options.js';
+import { DURABLE_DEFAULTS } from '../../src/engines/durable/durable-options.js';
 import { cursorJobSettingRules } from '../../src/nest/cursor-job.decorator.js';
 import { splitOptions } from '../../src/nest/worker-module-options.js';
 import { loadWebhookPayloads } from '../../src/service/activity/webhook-payloads.js';
@@ -28,13 +30,14 @@ import { generateUserFile } from '../../src/service/users/user-file.js';
 import { buildPackage, type BuiltPackage } from '../support/built-package.js';
 import { createTestDatabase } from '../support/database.js';
 import { freePort } from '../support/free-port.js';
+import { createRedisNamespace } from '../support/redis.js';
 import { until } from '../support/until.js';
 import { startTestService } from './service/running-service.js';
 
 const LISTEN_LIMIT_MS = 20_000;
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PAGES = ['README.md', 'docs/architecture.md', 'CONTRIBUTING.md'];
+const PAGES = ['README.md', 'docs/architecture.md', 'docs/guarantees.md', 'CONTRIBUTING.md'];
 const textOf = (page: string) => readFileSync(path.join(ROOT, page), 'utf8');
 const README = textOf('README.md');
 
@@ -189,7 +192,13 @@ describe('the TypeScript of the README', () => {
     expect(filesOf('worker')).toEqual(new Set(first));
     expect(filesOf('feeds')).toEqual(new Set([...first, 'feeds.module.ts']));
     expect(filesOf('whole')).toEqual(
-      new Set([...first, 'feeds.module.ts', 'database.module.ts', 'uploads.controller.ts']),
+      new Set([
+        ...first,
+        'feeds.module.ts',
+        'database.module.ts',
+        'uploads.controller.ts',
+        'durable.module.ts',
+      ]),
     );
     for (const stage of Object.keys(stages) as Stage[]) {
       expect(codeOf(stage, 'main.ts')).toContain('listen(3000)');
@@ -249,6 +258,25 @@ describe('the application of the README', () => {
     program.signal('SIGTERM');
     expect(await program.ended).toMatchObject({ signal: 'SIGTERM', errors: '' });
   });
+
+  it('keeps its items in Redis by the one option', async () => {
+    const redis = await createRedisNamespace();
+    closings.push(() => redis.close());
+    const { REDIS_URL: usual } = process.env;
+    closings.push(() => Promise.resolve((process.env.REDIS_URL = usual)));
+    process.env.REDIS_URL = redis.url;
+    const { DurableModule } = (await loadOf('whole', 'durable.module.js')) as { DurableModule: Type };
+    const open = async () => {
+      const app = await NestFactory.createApplicationContext(DurableModule, { logger: false });
+      closings.push(() => app.close());
+      return jobsOf(app);
+    };
+    const [jobs, others] = [await open(), await open()];
+    const job = await jobs.distributeWork('user-processing', [{ id: 'ada' }, { id: '' }]);
+    await others.waitForCompletion('user-processing');
+    expect((await others.findJob(job.id))?.progress()).toMatchObject({ total: 2, done: 1, failed: 1 });
+    expect(await others.deadLetters({ type: 'user-processing' })).toMatchObject([{ payload: { id: '' } }]);
+  }, 30_000);
 
   it('is fed by its cursor and its messages, before it has a database', async () => {
     const { AppModule } = (await loadOf('feeds', 'app.module.js')) as { AppModule: Type };
@@ -313,7 +341,7 @@ describe('the application of the README', () => {
     const job = await jobs.distributeWork('user-processing', { id: '' });
     expect(await job.completed).toMatchObject({ failed: 1 });
     expect(told.mock.calls).toEqual([[`user-processing ${job.id}:0: id: expected a text`]]);
-    expect(app.get(Operations).tidyUp()).toEqual({ redriven: 0, discarded: 1 });
+    expect(await app.get(Operations).tidyUp()).toEqual({ redriven: 0, discarded: 1 });
   });
 
   it('decides on dead letters, and hears of each', async () => {
@@ -339,7 +367,7 @@ describe('the application of the README', () => {
       [`user-processing ${job.id}:1: no such person`],
     ]);
     isDown = false;
-    expect(here.tidyUp()).toEqual({ redriven: 1, discarded: 1 });
+    expect(await here.tidyUp()).toEqual({ redriven: 1, discarded: 1 });
     await jobs.waitForCompletion();
     expect(job.progress()).toMatchObject({ done: 1, failed: 1 });
     expect(await jobs.deadLetters()).toEqual([]);
@@ -383,21 +411,22 @@ describe('the commands of the pages', () => {
   });
 
   it('install what the files import, before they do, and what TypeORM needs for Postgres', () => {
-    expect(installed).toHaveLength(2);
-    const [first, forUploads] = installed as [string[], string[]];
+    expect(installed).toHaveLength(3);
+    const [first, forUploads, forEngine] = installed as [string[], string[], string[]];
     const imported = (stage: Stage) =>
       stages[stage]
         .flatMap(({ code }) => [...code.matchAll(/ from '([^.'][^']*)'/g)])
-        .map(([, entry]) => entry!.replace('/typeorm', entry!.startsWith('@') ? '/typeorm' : ''))
+        .map(([, entry]) => entry!.replace(/^([^@].*)\/(?:typeorm|bullmq)$/, '$1'))
         .filter((name) => !everyNestApp.includes(name));
     expect([...first, ...everyNestApp]).toEqual(expect.arrayContaining(imported('feeds')));
-    expect([...first, ...forUploads]).toEqual(expect.arrayContaining(imported('whole')));
+    expect([...first, ...forUploads, ...forEngine]).toEqual(expect.arrayContaining(imported('whole')));
     const [table] = tables('part') as [string[][]];
     const parts = Object.fromEntries(
       table.map(([part, names]) => [part, [...names!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!)]),
     );
     expect(parts['uploads, in Postgres']).toEqual(forUploads);
     expect(forUploads).toContain('pg');
+    expect(parts['the durable engine']).toEqual(forEngine);
     const optional = Object.keys(manifest.peerDependenciesMeta);
     expect(Object.values(parts).flat()).toEqual(expect.arrayContaining(optional));
   });
@@ -417,7 +446,7 @@ const numberOf = (text: string) => Number(text.replaceAll(',', ''));
 const known = (problems: readonly string[]) => problems[0]!.split('expected one of ')[1]!.split(', ');
 
 describe('the option tables', () => {
-  const [ofTypes, ofModule] = tables('option') as [string[][], string[][]];
+  const [ofTypes, ofModule, ofEngine] = tables('option') as [string[][], string[][], string[][]];
   const unknown = { unknownOption: 1 } as object;
   const retryNames = known(findTypeOptionProblems({ retry: unknown })).map((name) => `retry.${name}`);
   const typeNames = known(findTypeOptionProblems(unknown)).filter((name) => name !== 'retry');
@@ -464,6 +493,21 @@ describe('the option tables', () => {
     }
     expect(README).toMatch(/`autoStart`\n?\s?\(default true\)/);
     for (const name of Object.keys(cursorJobSettingRules)) expect(README).toContain(`\`${name}\``);
+  });
+
+  it('of redisEngine() has every option, with its default', () => {
+    const listed = options(ofEngine);
+    const defaults = { ...DURABLE_DEFAULTS, ...resolveRedisStoreOptions({ url: 'redis://127.0.0.1' }) };
+    expect(new Set(listed.map(([name]) => name))).toEqual(new Set(Object.keys(defaults)));
+    const DAY_MS = 86_400_000;
+    const said = (text: string) =>
+      / days?$/.test(text) ? Number.parseInt(text, 10) * DAY_MS : numberOf(text);
+    for (const [name, text] of listed) {
+      const { [name as keyof typeof defaults]: value } = defaults;
+      if (typeof value === 'number') expect([name, said(text)]).toEqual([name, value]);
+      else if (typeof value === 'string' && name !== 'url')
+        expect([name, text]).toEqual([name, `\`${value}\``]);
+    }
   });
 });
 

@@ -164,6 +164,7 @@ const OF_PROCESS = [
   'findJob',
   'findRisks',
   'isClosed',
+  'isDurable',
   'offer',
   'on',
   'pause',

@@ -123,10 +123,10 @@ export class BullmqChunkQueue implements ChunkQueue {
   async releaseRetries(): Promise<readonly string[]> {
     return this.link.ask(async () => {
       const delayed = await this.queue.getRanges(['delayed'], 0, -1, true);
-      const names = await pipelined(this.link.client, (target) =>
-        delayed.map((id) => target.hget(this.queue.toKey(id), 'name')),
+      const told = await pipelined(this.link.client, (target) =>
+        delayed.map((id) => target.hmget(this.queue.toKey(id), 'name', 'progress')),
       );
-      const retries = delayed.filter((_, place) => names[place] === JOB_NAMES.retry);
+      const retries = delayed.filter((_, place) => isRetried(told[place] as (string | null)[]));
       const released = await Promise.all(retries.map((id) => this.release(id)));
       return retries.filter((_, place) => released[place]);
     });
@@ -203,12 +203,18 @@ export class BullmqChunkQueue implements ChunkQueue {
   }
 }
 
+/** Whether a chunk waits for another attempt: it was stored for one, or has been put back with what was noted of it. */
+function isRetried([name, note]: readonly (string | null)[]): boolean {
+  if (name === JOB_NAMES.retry) return true;
+  return ((JSON.parse(note ?? '0') as LeaseNote | 0 | undefined) || {}).attempts !== undefined;
+}
+
 function asBullmq(lease: Lease): BullmqLease {
   if (lease instanceof BullmqLease) return lease;
   throw new TypeError(`Expected a lease of this store, got one of chunk ${lease.chunkId}`);
 }
 
-function toJob({ id, text, dueAtMs, isRetry, key }: NewChunk) {
+function toJob({ id, text, dueAtMs, isRetry, goesFirst, key }: NewChunk) {
   const timestamp = Date.now();
   const delay = Math.max(0, Math.ceil(dueAtMs - timestamp));
   return {
@@ -218,6 +224,7 @@ function toJob({ id, text, dueAtMs, isRetry, key }: NewChunk) {
       jobId: id,
       timestamp,
       ...(delay > 0 && { delay }),
+      ...(goesFirst && { lifo: true }),
       ...(key !== undefined && { deduplication: toDeduplication(key) }),
     },
   };

@@ -40,18 +40,20 @@ return 1`,
 
 /**
  * ARGV: 3 items, 4 duplicates, 5 who tells it, 6 the number of the call, which grows: a call that is sent again, as its answer
- * was lost with the connection, counts once.
+ * was lost with the connection, counts once. Returns 1 when the job is cancelled.
  */
 export const acceptItems = recordScript(
   'Accept',
   `
 local teller = 'told:' .. ARGV[5]
-if tonumber(redis.call('HGET', record, teller) or 0) >= tonumber(ARGV[6]) then return 1 end
-redis.call('HSET', record, teller, ARGV[6])
-redis.call('HINCRBY', record, 'accepted', ARGV[3])
-redis.call('HINCRBY', record, 'duplicates', ARGV[4])
-keep()
-return 1`,
+local isNews = tonumber(redis.call('HGET', record, teller) or 0) < tonumber(ARGV[6])
+if isNews then
+  redis.call('HSET', record, teller, ARGV[6])
+  redis.call('HINCRBY', record, 'accepted', ARGV[3])
+  redis.call('HINCRBY', record, 'duplicates', ARGV[4])
+  keep()
+end
+return redis.call('HEXISTS', record, 'cancelled')`,
 );
 
 /** ARGV: 3 how the source ended, as JSON. The first word on it stands. */

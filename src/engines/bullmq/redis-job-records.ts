@@ -28,8 +28,8 @@ export class RedisJobRecords implements JobRecords {
     await this.ask(this.call(createRecord, id, [type]));
   }
 
-  async accept(id: string, count: number, duplicates: number): Promise<void> {
-    await this.ask(this.call(acceptItems, id, [count, duplicates, this.teller, ++this.calls]));
+  async accept(id: string, count: number, duplicates: number): Promise<boolean> {
+    return (await this.ask(this.call(acceptItems, id, [count, duplicates, this.teller, ++this.calls]))) === 1;
   }
 
   async seal(id: string, end: SourceEndRecord): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import type { Job } from '../../core/job.js';
 import type { WorkerPool } from '../../core/worker-pool.js';
+import { burstOf } from '../../core/rate-limiter.js';
 import type { Workload } from '../../core/workload.js';
 import { readChunk } from './chunk-format.js';
 import type { ChunkIds } from './chunk-ids.js';
@@ -18,6 +19,9 @@ import type { TypeState } from './type-state.js';
 
 /** For how long a chunk is left to others that this version can't read, in milliseconds. */
 const UNREADABLE_FOR_MS = 10_000;
+
+/** How often the process of a single item may die before the item is suspected: mostly it was killed, and the item is innocent. */
+const FORGIVEN_LAPSES = 1;
 
 /** What an intake works with. */
 export interface IntakeSetting {
@@ -55,7 +59,7 @@ export class ChunkIntake {
         lease,
         content,
         source.isOrdered,
-        (jobId, run) => this.jobOf(source, jobId, run),
+        (idPrefix, sequence, run) => this.jobOf(source, idPrefix, sequence, run),
         (chunk) => this.settled(chunk),
       );
     } catch (error) {
@@ -66,8 +70,8 @@ export class ChunkIntake {
     }
   }
 
-  private jobOf({ lane }: TypeQueue, jobId: string, run: LeasedRun): Job {
-    const job = this.setting.homes.jobOf(jobId, run);
+  private jobOf({ lane }: TypeQueue, idPrefix: string, sequence: number, run: LeasedRun): Job {
+    const job = this.setting.homes.make(idPrefix, sequence, run);
     job.accepted = run.index;
     job.lane = lane;
     return job;
@@ -81,8 +85,10 @@ export class ChunkIntake {
   /** Has the items worked on. Resolves when the next chunk may come. */
   async admit(chunk: LeasedChunk): Promise<void> {
     const { lapses } = chunk.lease;
+    // Its process died between the last note and the end.
+    if (chunk.open === 0) return this.settled(chunk);
     if (lapses > 0 && chunk.size > 1) await this.split(chunk);
-    else if (lapses > 0 || chunk.content.heads?.[0]?.s === 1) void this.admitAlone(chunk);
+    else if (lapses > FORGIVEN_LAPSES || chunk.content.heads?.[0]?.s === 1) void this.admitAlone(chunk);
     else await this.admitAll(chunk);
   }
 
@@ -93,15 +99,14 @@ export class ChunkIntake {
     for (const run of chunk.runs) if (!run.job.isCancelled) this.admitRun(chunk, run);
   }
 
-  private admitRun({ content, lease }: LeasedChunk, run: LeasedRun): void {
-    const from = run.placeOf(run.index);
-    const payloads = content.items.slice(from, from + run.count);
+  private admitRun(chunk: LeasedChunk, run: LeasedRun): void {
+    const start = run.placeOf(run.index);
     run.isAdmitted = true;
-    this.setting.workload.admitLeased(
-      run.job,
-      payloads,
-      this.attemptsOf({ content, lease }, from, run.count),
-    );
+    for (const [from, to] of chunk.openRanges(start, start + run.count)) {
+      run.job.accepted = run.index + from - start;
+      const attempts = this.attemptsOf(chunk, from, to - from);
+      this.setting.workload.admitLeased(run.job, chunk.content.items.slice(from, to), attempts);
+    }
   }
 
   /** Undefined where none of the items has any behind it. */
@@ -120,7 +125,7 @@ export class ChunkIntake {
     const { rateLimit } = workload.options;
     if (rateLimit === undefined || items === 0) return;
     const { max, durationMs } = rateLimit;
-    const waitMs = await state.reserveStarts(items, max, durationMs, burstOf(max));
+    const waitMs = await state.reserveStarts(items, max, durationMs, burstOf({ max }));
     if (waitMs > 0) await new Promise<void>((resolve) => clock.setTimer(resolve, waitMs));
   }
 
@@ -197,11 +202,6 @@ export class ChunkIntake {
 
   private letGo(run: LeasedRun): void {
     if (run.isAdmitted) this.setting.workload.dropJob(run.job);
-    else run.cancelled(run.count);
+    else run.dropUnadmitted();
   }
-}
-
-/** Starts that a rate limit lets through at once: a tenth of it. */
-export function burstOf(max: number): number {
-  return Math.max(1, Math.floor(max / 10));
 }

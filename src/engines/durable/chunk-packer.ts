@@ -17,6 +17,8 @@ export interface PackedChunk {
 export class ChunkPacker {
   private builder: ChunkBuilder;
   private ready: PackedChunk[] = [];
+  /** The index of the next item. What the job has accepted is told by its record, and is behind. */
+  private nextIndex = 0;
   private readonly dueAtMs: number;
 
   constructor(
@@ -46,7 +48,7 @@ export class ChunkPacker {
     this.builder.add(
       text,
       this.job.id,
-      this.job.accept(1),
+      this.nextIndex++,
       true,
       uniqueKey === undefined ? undefined : { u: 1 },
     );
@@ -79,6 +81,7 @@ export class ChunkPacker {
       text: builder.build(),
       dueAtMs,
       isRetry: false,
+      goesFirst: false,
       key,
     };
     this.ready.push({ queue, chunk, items: builder.size });

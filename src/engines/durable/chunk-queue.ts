@@ -8,6 +8,8 @@ export interface NewChunk {
   readonly dueAtMs: number;
   /** Whether its items have failed before, and wait for another attempt. */
   readonly isRetry: boolean;
+  /** Whether it is leased before those that wait: its items have waited already. Of no use to one that is due later. */
+  readonly goesFirst: boolean;
   /** Stores it only if nothing else with this key is held. Undefined: no key. */
   readonly key: ChunkKey | undefined;
 }
@@ -35,9 +37,11 @@ export interface Lease {
   readonly noted: LeaseNote | undefined;
 }
 
-/** What is kept beside the content of a chunk of one item, which itself never changes. */
+/** What is kept beside the content of a chunk, which itself never changes. */
 export interface LeaseNote {
-  /** Attempts that the item has behind it. */
+  /** Places of items that are settled, as bits (the first is the highest of the first byte), in base64; those are not to run again. */
+  readonly settled?: string;
+  /** Attempts that its only item has behind it. */
   readonly attempts?: number;
   /** Number of the lease under which the item was started alone, when it was last. */
   readonly startedUnder?: number;

@@ -4,7 +4,7 @@ import type { ChunkLimits } from './chunk-builder.js';
 import type { ChunkIds } from './chunk-ids.js';
 import type { ChunkQueue, NewChunk } from './chunk-queue.js';
 import type { JobRecords } from './job-records.js';
-import type { DeadInChunk, LeasedChunk } from './leased-chunk.js';
+import type { ChunkPart, DeadInChunk, LeasedChunk } from './leased-chunk.js';
 import { makeRemainder } from './remainder.js';
 
 /** How long chunks wait for others with failed items, so that these travel on together, in milliseconds. */
@@ -40,14 +40,41 @@ export class ChunkSettlement {
   private gathering: LeasedChunk[] = [];
   private isGathering = false;
   private readonly underWay = new Set<Promise<void>>();
+  /** Chunks of which a part is being written down: their end has to wait for that. */
+  private readonly inParts = new Set<LeasedChunk>();
   private isHurried = false;
 
   constructor(private readonly setting: SettlementSetting) {}
 
   /** All items of the chunk have an outcome. */
   settle(chunk: LeasedChunk): void {
+    if (this.inParts.has(chunk)) return;
     if (chunk.isClean && !chunk.hasRecords) this.run(() => this.complete([chunk]));
     else this.gather(chunk);
+  }
+
+  /**
+   * Writes down what has become of a chunk's items so far: a slow one must not keep the retries, the dead letters and the
+   * progress of the others.
+   */
+  settlePart(chunk: LeasedChunk): void {
+    if (this.inParts.has(chunk) || chunk.open === 0 || chunk.unwritten === 0) return;
+    this.inParts.add(chunk);
+    this.run(async () => {
+      await this.writePart(chunk, chunk.takePart());
+      this.inParts.delete(chunk);
+      if (chunk.open > 0) return;
+      if (chunk.isLost) this.setting.chunkEnded(chunk);
+      else this.settle(chunk);
+    });
+  }
+
+  private async writePart(chunk: LeasedChunk, part: ChunkPart): Promise<void> {
+    const { queue, lease } = chunk;
+    const isHeld = (await this.confirm(queue, [chunk])).length > 0;
+    if (isHeld && (await this.write(queue, [{ chunk, part }]))) {
+      await this.untilAnswered(queue, [chunk], () => queue.note(lease, { settled: part.settled }));
+    }
   }
 
   /** Waits for nothing from now on: the process ends. @returns when all is written down that can be */
@@ -84,29 +111,38 @@ export class ChunkSettlement {
     // Where nothing is written but what has ended, it does not matter whose lease it is: that an item has ended counts once.
     const held = chunks.every(({ isClean }) => isClean) ? chunks : await this.confirm(queue, chunks);
     if (held.length === 0) return;
-    const { records, recordsRaised, bury } = this.setting;
     const [back, rest] = partition(held, goesBackAsItIs);
     await Promise.all(back.map((chunk) => this.giveBack(chunk)));
-    const remainder = await this.remainderOf(rest);
-    const dead = rest.flatMap((chunk) => chunk.dead ?? []);
-    const ended = rest.flatMap((chunk) => chunk.endedItems());
-    const isWritten = await this.untilAnswered(queue, rest, async () => {
+    const parts = rest.map((chunk) => ({ chunk, part: chunk.takePart() }));
+    if (await this.write(queue, parts)) await this.complete(rest);
+  }
+
+  /** @returns whether all of it is written; else the leases are lost */
+  private async write(
+    queue: ChunkQueue,
+    parts: readonly { readonly chunk: LeasedChunk; readonly part: ChunkPart }[],
+  ): Promise<boolean> {
+    const { records, recordsRaised, bury } = this.setting;
+    const chunks = parts.map(({ chunk }) => chunk);
+    const dead = parts.flatMap(({ part }) => part.dead ?? []);
+    const ended = parts.flatMap(({ part }) => part.ended);
+    let remainder: NewChunk[] | undefined = undefined;
+    const isWritten = await this.untilAnswered(queue, chunks, async () => {
+      remainder ??= await this.remainderOf(parts);
       if (remainder.length > 0) await queue.add(remainder);
       if (dead.length > 0) await bury(dead);
       if (ended.length > 0) await records.raise(ended);
     });
-    if (!isWritten) return;
-    recordsRaised(ended.map(({ jobId }) => jobId));
-    await this.complete(rest);
+    if (isWritten) recordsRaised(ended.map(({ jobId }) => jobId));
+    return isWritten;
   }
 
-  private async remainderOf(chunks: readonly LeasedChunk[]): Promise<NewChunk[]> {
+  private remainderOf(
+    parts: readonly { readonly chunk: LeasedChunk; readonly part: ChunkPart }[],
+  ): Promise<NewChunk[]> {
     const { clock, limits, ids } = this.setting;
-    let made: NewChunk[] = [];
-    await this.untilAnswered(chunks[0]?.queue, chunks, async () => {
-      made = await makeRemainder(chunks, clock.wallNow(), limits, ids);
-    });
-    return made;
+    const leaving = parts.flatMap(({ chunk, part: { leaving: items } }) => (items ? [{ chunk, items }] : []));
+    return makeRemainder(leaving, clock.wallNow(), limits, ids);
   }
 
   /** Prolongs the leases, so that what is written from now on is written under them. @returns the chunks that are held */
@@ -148,7 +184,7 @@ export class ChunkSettlement {
 
   /** Tries until the store has answered, or all leases are lost. @returns whether it has */
   private async untilAnswered(
-    queue: ChunkQueue | undefined,
+    queue: ChunkQueue,
     chunks: readonly LeasedChunk[],
     act: () => Promise<void>,
   ): Promise<boolean> {
@@ -158,7 +194,7 @@ export class ChunkSettlement {
         return true;
       } catch (error) {
         this.setting.troubled(error);
-        if (queue === undefined || chunks.every(({ isLost }) => isLost)) break;
+        if (chunks.every(({ isLost }) => isLost)) break;
         await new Promise<void>((resolve) => this.setting.clock.setTimer(resolve, AGAIN_MS));
       }
     }

@@ -4,7 +4,8 @@ import { DeadLettersFullError, ProcessClosedError } from '../../core/errors.js';
 import type { Job } from '../../core/job.js';
 import { MemoryEngine } from '../../core/memory-engine.js';
 import { classifySource, type ClassifiedSource, type Source } from '../../core/sources.js';
-import { checkSubmitOptions, laneOf, type SubmitOptions } from '../../core/submit-options.js';
+import { NORMAL_LANE } from '../../core/priority.js';
+import { checkSubmitOptions, type SubmitOptions } from '../../core/submit-options.js';
 import { within } from '../../core/within.js';
 import type { Workload } from '../../core/workload.js';
 import { ChunkIds } from './chunk-ids.js';
@@ -42,7 +43,7 @@ export class DurableEngine implements Engine, StoredJobs {
   private readonly watched: JobWatch;
   private readonly letters: StoredDeadLetters;
   private readonly troubles: TroubleTeller;
-  private readonly streams = new Set<Promise<void>>();
+  private readonly streams = new Map<StoredSubmission, Promise<void>>();
   private connecting: Promise<void> | undefined = undefined;
   private bringsWork = false;
 
@@ -84,6 +85,7 @@ export class DurableEngine implements Engine, StoredJobs {
   }
 
   bringWork(): void {
+    if (this.bringsWork) return;
     this.bringsWork = true;
     for (const type of this.types.values()) type.bringWork();
   }
@@ -118,9 +120,8 @@ export class DurableEngine implements Engine, StoredJobs {
   /** One item of which nothing is said shares its chunk with others. */
   private async submitItem(type: string, job: Job, payload: unknown): Promise<Job> {
     const text = itemText(payload, type, 0, this.options.maxItemBytes);
-    const { idPrefix, sequence } = splitJobId(job.id);
-    const lane = laneOf({});
-    const failure = await this.types.get(type)!.commitOf(lane).write(text, idPrefix, sequence);
+    const { idPrefix } = job.home;
+    const failure = await this.types.get(type)!.commitOf(NORMAL_LANE).write(text, idPrefix, job.sequence);
     if (failure !== undefined) throw failure;
     job.accept(1);
     return job;
@@ -147,7 +148,7 @@ export class DurableEngine implements Engine, StoredJobs {
         intake.forgo(work);
         throw new ProcessClosedError('distributeWork() of an iterable');
       }
-      this.read(submission.storeStream(work.iterator));
+      this.read(submission, work.iterator);
     } else {
       await submission.storeAll(work);
     }
@@ -156,9 +157,9 @@ export class DurableEngine implements Engine, StoredJobs {
     return job;
   }
 
-  private read(stream: Promise<void>): void {
-    this.streams.add(stream);
-    void stream.then(() => this.streams.delete(stream));
+  private read(submission: StoredSubmission, iterator: Iterator<unknown> | AsyncIterator<unknown>): void {
+    const reading = submission.storeStream(iterator).then(() => void this.streams.delete(submission));
+    this.streams.set(submission, reading);
   }
 
   private dueAtMsOf({ delayMs, runAt }: SubmitOptions): number {
@@ -203,8 +204,9 @@ export class DurableEngine implements Engine, StoredJobs {
   async cancel(job: Job): Promise<void> {
     if (!job.tracked) throw new JobNotTrackedError(job.id, 'cancel()');
     job.producer?.stop();
-    for (const type of this.types.values()) type.dropJob(job.id);
-    await this.store.records.cancel(job.id);
+    if (await this.store.records.cancel(job.id)) this.types.get(job.type)?.dropJob(job.id);
+    // It had ended before, as its record tells.
+    else job.isCancelled = false;
     this.watched.add(job);
   }
 
@@ -251,7 +253,7 @@ export class DurableEngine implements Engine, StoredJobs {
     const { clock } = this.host.options;
     const types = type === undefined ? [...this.types.values()] : [this.types.get(type)!];
     for (;;) {
-      await Promise.all([this.local.whenDone(type), ...this.streams]);
+      await Promise.all([this.local.whenDone(type), ...this.streams.values()]);
       const areEmpty = await Promise.all(types.map((one) => one.isEmpty()));
       if (areEmpty.every(Boolean)) return;
       await new Promise<void>((resolve) => clock.setTimer(resolve, LOOK_MS));
@@ -286,8 +288,9 @@ export class DurableEngine implements Engine, StoredJobs {
 
   async stopBringing(): Promise<void> {
     const { clock } = this.host.options;
-    const stopped = Promise.allSettled([...this.types.values()].map((type) => type.stopBringing()));
-    await within(clock, WRITE_DOWN_MS, stopped);
+    for (const submission of this.streams.keys()) submission.stop();
+    const types = [...this.types.values()].map((type) => type.stopBringing());
+    await within(clock, WRITE_DOWN_MS, Promise.allSettled([...types, ...this.streams.values()]));
   }
 
   async close(): Promise<void> {

@@ -1,11 +1,12 @@
 import type { Clock } from '../../core/clock.js';
 import type { EventChannel } from '../../core/events.js';
+import { burstOf } from '../../core/rate-limiter.js';
 import type { WorkerPool } from '../../core/worker-pool.js';
 import type { Workload } from '../../core/workload.js';
 import type { ChunkLimits } from './chunk-builder.js';
 import { itemsOfChunk } from './chunk-format.js';
 import type { ChunkIds } from './chunk-ids.js';
-import { burstOf, ChunkIntake } from './chunk-intake.js';
+import { ChunkIntake } from './chunk-intake.js';
 import type { Lease } from './chunk-queue.js';
 import { ChunkSettlement } from './chunk-settlement.js';
 import type { DurableOptions } from './durable-options.js';
@@ -78,7 +79,7 @@ export class DurableType {
     this.pauses = new SharedPause(workload, this.queues, this.state);
     this.rate = new RateOfItems(clock);
     // What is leased together starts together, as far as a rate limit goes.
-    const most = rateLimit === undefined ? Infinity : burstOf(rateLimit.max);
+    const most = rateLimit === undefined ? Infinity : burstOf(rateLimit);
     this.limits = { chunkSize: Math.min(options.chunkSize, most), maxChunkBytes: options.maxChunkBytes };
     this.settlement = new ChunkSettlement({
       clock,
@@ -93,7 +94,7 @@ export class DurableType {
     });
     this.keeper = new LeaseKeeper(options.leaseMs, clock, {
       lost: (chunk, unheardMs) => this.leaseLost(chunk, unheardMs),
-      renewed: (chunks) => void this.intake.dropCancelled(chunks).catch(troubled),
+      renewed: (chunks) => this.renewed(chunks),
       troubled,
     });
     this.intake = new ChunkIntake({
@@ -129,36 +130,44 @@ export class DurableType {
   /** Begins to lease items. */
   bringWork(): void {
     this.isBringing = true;
-    for (const lane of this.queues.lanes) this.leaseFrom(lane);
+    this.leaseFrom(this.queues.lanes, () => this.wantedOfLanes());
     this.pulse.start();
   }
 
   /** Items with order keys are there. */
   leaseOrdered(): void {
-    if (this.isBringing) for (const partition of this.queues.partitions) this.leaseFrom(partition);
+    if (!this.isBringing) return;
+    for (const partition of this.queues.partitions) {
+      this.leaseFrom([partition], () => this.wantedOfPartition(partition));
+    }
   }
 
-  private leaseFrom(source: TypeQueue): void {
-    if (this.loops.has(source)) return;
+  private leaseFrom(sources: readonly TypeQueue[], wanted: () => number): void {
+    if (this.loops.has(sources[0]!)) return;
     const { clock, troubled } = this.setting;
-    const loop = new LeaseLoop(source.queue, {
-      clock,
-      wanted: () => this.wantedOf(source),
-      take: (lease) => this.take(source, lease),
-      troubled,
-    });
-    this.loops.set(source, loop);
-    if (source.isOrdered) void source.queue.limitLeases(1).catch(troubled);
-    source.queue.watchLapses();
+    const take = (source: TypeQueue, lease: Lease) => this.take(source, lease);
+    const loop = new LeaseLoop(sources, { clock, wanted, take, troubled });
+    for (const source of sources) {
+      this.loops.set(source, loop);
+      if (source.isOrdered) void source.queue.limitLeases(1).catch(troubled);
+      source.queue.watchLapses();
+    }
     loop.start();
   }
 
-  private wantedOf(source: TypeQueue): number {
+  private wantedOfLanes(): number {
     const { workload, rate } = this;
     if (workload.isPaused) return 0;
-    const held = this.held.get(source) ?? 0;
-    if (source.isOrdered) return 1 - held;
+    const held = this.queues.lanes.reduce((sum, lane) => sum + this.heldOf(lane), 0);
     return itemsToHold(rate.perMs, workload.options.maxConcurrency, workload.itemsAtOnce) - held;
+  }
+
+  private wantedOfPartition(partition: TypeQueue): number {
+    return this.workload.isPaused ? 0 : 1 - this.heldOf(partition);
+  }
+
+  private heldOf(source: TypeQueue): number {
+    return this.held.get(source) ?? 0;
   }
 
   private async take(source: TypeQueue, lease: Lease): Promise<number> {
@@ -172,7 +181,7 @@ export class DurableType {
   }
 
   private hold(source: TypeQueue, items: number): void {
-    this.held.set(source, (this.held.get(source) ?? 0) + items);
+    this.held.set(source, this.heldOf(source) + items);
   }
 
   /** The workers have done with the chunk. */
@@ -186,7 +195,7 @@ export class DurableType {
 
   /** More may be leased now. */
   pauseChanged(): void {
-    for (const loop of this.loops.values()) loop.wake();
+    for (const loop of new Set(this.loops.values())) loop.wake();
   }
 
   // ── what becomes of the items ─────────────────────────────────────────────
@@ -201,6 +210,11 @@ export class DurableType {
   private gone(chunk: LeasedChunk): void {
     this.letGoOf(chunk);
     this.keeper.remove(chunk);
+  }
+
+  private renewed(chunks: readonly LeasedChunk[]): void {
+    for (const chunk of chunks) this.settlement.settlePart(chunk);
+    void this.intake.dropCancelled(chunks).catch(this.setting.troubled);
   }
 
   private leaseLost(chunk: LeasedChunk, unheardMs: number | undefined): void {
@@ -251,7 +265,7 @@ export class DurableType {
   async stopBringing(): Promise<void> {
     this.isBringing = false;
     this.pulse.stop();
-    await Promise.all([...this.loops.values()].map((loop) => loop.stop()));
+    await Promise.all([...new Set(this.loops.values())].map((loop) => loop.stop()));
   }
 
   /** All items have been settled or handed back: writes down what became of them. */

@@ -75,6 +75,7 @@ export class GroupCommit {
           text: builder.build(),
           dueAtMs: 0,
           isRetry: false,
+          goesFirst: false,
           key: undefined,
         })),
       );

@@ -34,8 +34,12 @@ export interface EndedItems {
 export interface JobRecords {
   /** Makes a record, before the first of its items is stored. */
   create(id: string, type: string): Promise<void>;
-  /** `count` more items have been stored, and `duplicates` have not, as others have their keys. */
-  accept(id: string, count: number, duplicates: number): Promise<void>;
+  /**
+   * `count` more items have been stored, and `duplicates` have not, as others have their keys.
+   *
+   * @returns whether the job is cancelled, so that no more of it is wanted
+   */
+  accept(id: string, count: number, duplicates: number): Promise<boolean>;
   /** No more items come. */
   seal(id: string, end: SourceEndRecord): Promise<void>;
   /** Items ended. One that had ended before counts once; one that was dead and is done now has moved. */

@@ -13,6 +13,7 @@ export class JobWatch {
   private readonly jobs = new Map<string, Set<Job>>();
   private timer: Timer | undefined = undefined;
   private isLooking = false;
+  private isStopped = false;
   private lookAgain = false;
 
   constructor(
@@ -22,6 +23,7 @@ export class JobWatch {
   ) {}
 
   add(job: Job): void {
+    if (this.isStopped) return learnFrom(job, undefined);
     const known = this.jobs.get(job.id);
     if (known === undefined) this.jobs.set(job.id, new Set([job]));
     else known.add(job);
@@ -33,8 +35,11 @@ export class JobWatch {
     if (jobIds.some((id) => this.jobs.has(id))) void this.look();
   }
 
+  /** Nothing more will be known of any job. */
   stop(): void {
+    this.isStopped = true;
     this.timer?.cancel();
+    for (const job of [...this.jobs.values()].flatMap((jobs) => [...jobs])) learnFrom(job, undefined);
     this.jobs.clear();
   }
 
@@ -78,13 +83,19 @@ export function hasEnded({ isSealed, isCancelled, accepted, done, dead }: JobRec
 
 /** Brings what stands for a job in this process up to date. */
 export function learnFrom(job: Job, record: JobRecord | undefined): void {
-  if (record === undefined) return job.seal('interrupted');
+  if (record === undefined) return giveUp(job);
   const { accepted, done, dead, duplicates, isCancelled, sourceEnd } = record;
   if (isCancelled) job.isCancelled = true;
   const cancelled = isCancelled ? Math.max(0, accepted - done - dead) : 0;
   job.learn({ accepted, done, failed: dead, cancelled, duplicates });
   if (sourceEnd !== undefined) job.seal(toSourceEnd(sourceEnd));
   else if (isCancelled) job.seal('interrupted');
+}
+
+/** Nobody will say what becomes of its items. */
+function giveUp(job: Job): void {
+  job.seal('interrupted');
+  if (job.open > 0) job.end('handedBack', job.open);
 }
 
 function toSourceEnd(end: NonNullable<JobRecord['sourceEnd']>): 'reached' | 'interrupted' | Error {

@@ -3,6 +3,7 @@ import type { DeadReason } from '../../core/outcome.js';
 import type { ChunkContent, ChunkRun } from './chunk-format.js';
 import type { ChunkQueue, Lease } from './chunk-queue.js';
 import type { EndedItems } from './job-records.js';
+import { splitJobId } from './job-id.js';
 import { LeasedRun } from './leased-run.js';
 
 /** An item that died while this process worked on it. */
@@ -26,13 +27,28 @@ export interface LeavingItem {
   readonly delayMs: number | undefined;
 }
 
-/** Makes what stands in this process for the stored job of this id. */
-export type MakeJob = (jobId: string, keeper: LeasedRun) => Job;
+/** Makes what stands in this process for the stored job whose id has these parts. */
+export type MakeJob = (idPrefix: string, sequence: number, keeper: LeasedRun) => Job;
 
 /** What became of an item in this process; 0 as long as nothing has, or when it was cancelled. */
 const DONE = 1;
 const DEAD = 2;
 const LEAVES = 3;
+/** It is written down what became of it. */
+const SETTLED = 4;
+
+/** What has become of some items of a chunk that is still worked on. */
+export interface ChunkPart {
+  readonly leaving: readonly LeavingItem[] | undefined;
+  readonly dead: readonly DeadInChunk[] | undefined;
+  readonly ended: readonly EndedItems[];
+  /** For the note, the former parts included. */
+  readonly settled: string;
+}
+
+function isOutcome(outcome: number | undefined): boolean {
+  return outcome === DONE || outcome === DEAD || outcome === LEAVES;
+}
 
 /** A chunk that this process works on: gathers what becomes of its items, until all of them have an outcome. */
 export class LeasedChunk {
@@ -59,8 +75,8 @@ export class LeasedChunk {
     makeJob: MakeJob,
     private readonly onSettled: (chunk: LeasedChunk) => void,
   ) {
-    this.open = content.items.length;
-    this.outcomes = new Uint8Array(content.items.length);
+    this.outcomes = readSettled(lease.noted?.settled, content.items.length);
+    this.open = this.outcomes.reduce((open, outcome) => (outcome === SETTLED ? open : open + 1), 0);
     this.runs = makeRuns(this, content.of, retriesHere, makeJob);
   }
 
@@ -80,6 +96,38 @@ export class LeasedChunk {
 
   get hasRecords(): boolean {
     return this.runs.some(({ isTracked }) => isTracked);
+  }
+
+  isSettled(place: number): boolean {
+    return this.outcomes[place] === SETTLED;
+  }
+
+  /** The places from `start` to before `end` that are not settled, as ranges. */
+  *openRanges(start: number, end: number): Iterable<readonly [from: number, to: number]> {
+    let from = start;
+    while (from < end) {
+      let to = from;
+      while (to < end && !this.isSettled(to)) to++;
+      if (to > from) yield [from, to];
+      from = to + 1;
+    }
+  }
+
+  /** Outcomes that are not written down. */
+  get unwritten(): number {
+    return this.outcomes.reduce((count, outcome) => (isOutcome(outcome) ? count + 1 : count), 0);
+  }
+
+  /** The outcomes so far, to be written down while other items still run. What comes meanwhile is of the next part. */
+  takePart(): ChunkPart {
+    const { leaving, dead } = this;
+    const ended = this.endedItems();
+    this.leaving = undefined;
+    this.dead = undefined;
+    for (const [place, outcome] of this.outcomes.entries()) {
+      if (isOutcome(outcome)) this.outcomes[place] = SETTLED;
+    }
+    return { leaving, dead, ended, settled: writeSettled(this.outcomes) };
   }
 
   completed(place: number, count: number): void {
@@ -147,15 +195,34 @@ function makeRuns(
     if (kind === 'jobs') {
       for (let i = 0; i < count; i++) {
         const run = new LeasedRun(chunk, false, 0, 1, place + i, retriesHere);
-        run.job = makeJob(`${id}-${first + i}`, run);
+        run.job = makeJob(id, first + i, run);
         runs.push(run);
       }
     } else {
       const run = new LeasedRun(chunk, kind === 'job', first, count, place, retriesHere);
-      run.job = makeJob(id, run);
+      const { idPrefix, sequence } = splitJobId(id);
+      run.job = makeJob(idPrefix, sequence, run);
       runs.push(run);
     }
     place += count;
   }
   return runs;
+}
+
+function readSettled(text: string | undefined, items: number): Uint8Array {
+  const outcomes = new Uint8Array(items);
+  if (text === undefined) return outcomes;
+  const bits = Buffer.from(text, 'base64');
+  for (let place = 0; place < items; place++) {
+    if (((bits[place >> 3] ?? 0) >> (7 - (place & 7))) & 1) outcomes[place] = SETTLED;
+  }
+  return outcomes;
+}
+
+function writeSettled(outcomes: Uint8Array): string {
+  const bits = Buffer.alloc(Math.ceil(outcomes.length / 8));
+  for (const [place, outcome] of outcomes.entries()) {
+    if (outcome === SETTLED) bits[place >> 3]! |= 1 << (7 - (place & 7));
+  }
+  return bits.toString('base64');
 }

@@ -28,6 +28,13 @@ export class LeasedRun implements ItemKeeper {
     return this.place + index - this.index;
   }
 
+  /** Its items are dropped before any worker was given one. */
+  dropUnadmitted(): void {
+    for (const [from, to] of this.chunk.openRanges(this.place, this.place + this.count)) {
+      this.chunk.cancelled(to - from);
+    }
+  }
+
   completed(index: number, count: number): void {
     this.chunk.completed(this.placeOf(index), count);
   }

@@ -17,27 +17,34 @@ interface Due {
   readonly items: { readonly chunk: LeasedChunk; readonly leaving: LeavingItem }[];
 }
 
+/** Items that leave a chunk. */
+export interface Leaving {
+  readonly chunk: LeasedChunk;
+  readonly items: readonly LeavingItem[];
+}
+
 /**
- * The chunks in which the items travel on that leave `chunks`, which are all of one queue. Those of several chunks travel
+ * The chunks in which the items travel on that leave others, which are all of one queue. Those of several chunks travel
  * together: nearly every chunk has a few, and a chunk for each few would cost as much as the first pass.
  *
  * @param nowMs milliseconds since the Unix epoch
  */
 export async function makeRemainder(
-  chunks: readonly LeasedChunk[],
+  leaving: readonly Leaving[],
   nowMs: number,
   limits: ChunkLimits,
   ids: ChunkIds,
 ): Promise<NewChunk[]> {
   const made: NewChunk[] = [];
-  for (const due of byDueTime(chunks, nowMs)) {
+  for (const due of byDueTime(leaving, nowMs)) {
     for (const builder of await buildersOf(due, limits)) {
-      const fence = fenceOf(chunks, `${due.dueAtMs} ${made.length}`);
+      const fence = fenceOf(leaving, `${due.dueAtMs} ${made.length}`);
       made.push({
         id: ids.next(builder.size),
         text: builder.build(),
         dueAtMs: due.dueAtMs,
         isRetry: due.isRetry,
+        goesFirst: !due.isRetry,
         key: { id: fence, heldForMs: FENCE_MS },
       });
     }
@@ -45,10 +52,10 @@ export async function makeRemainder(
   return made;
 }
 
-function byDueTime(chunks: readonly LeasedChunk[], nowMs: number): Due[] {
+function byDueTime(all: readonly Leaving[], nowMs: number): Due[] {
   const dues = new Map<number, Due>();
-  for (const chunk of chunks) {
-    for (const leaving of chunk.leaving ?? []) {
+  for (const { chunk, items } of all) {
+    for (const leaving of items) {
       const isRetry = leaving.delayMs !== undefined;
       const dueAtMs = isRetry ? dueAt(nowMs + leaving.delayMs) : 0;
       const due = dues.get(dueAtMs);
@@ -83,8 +90,10 @@ async function textOf(chunk: LeasedChunk, place: number): Promise<string> {
   }
 }
 
-/** Tells a remainder from every other one: whoever stores it again, for the same leases, stores nothing. */
-function fenceOf(chunks: readonly LeasedChunk[], part: string): string {
-  const leases = chunks.map(({ lease }) => `${lease.chunkId} ${lease.number}`).join(' ');
+/** Tells a remainder from every other one, those of other parts of the same chunks included: whoever stores it again, for the same leases, stores nothing. */
+function fenceOf(all: readonly Leaving[], part: string): string {
+  const leases = all
+    .map(({ chunk: { lease }, items }) => `${lease.chunkId} ${lease.number} ${items[0]?.place}`)
+    .join(' ');
   return createHash('sha256').update(`${leases} ${part}`).digest('base64url');
 }

@@ -19,7 +19,7 @@ import type { JobRecords } from './job-records.js';
 import { toDeadLetter } from './letters.js';
 import type { ShelvedLetter } from './letter-shelf.js';
 
-/** Letters that are redriven or discarded in one call, when all of a type are. */
+/** Letters that are read, redriven or discarded in one call. */
 const AT_ONCE = 1_000;
 
 /** Milliseconds for which the same letters are not put back twice. */
@@ -58,9 +58,15 @@ export class StoredDeadLetters {
   }
 
   private async listOf({ type, letters }: DurableType, after: number, limit: number): Promise<DeadLetter[]> {
-    if (after >= FIRST_LOCAL) return [];
-    const listed = await letters.list(after, limit);
-    return listed.map((letter) => toDeadLetter(type, letter));
+    const listed: DeadLetter[] = [];
+    let last = after;
+    while (last < FIRST_LOCAL && listed.length < limit) {
+      const part = await letters.list(last, Math.min(AT_ONCE, limit - listed.length));
+      if (part.length === 0) break;
+      listed.push(...part.map((letter) => toDeadLetter(type, letter)));
+      last = part.at(-1)!.sequence;
+    }
+    return listed;
   }
 
   async redrive(selection: DeadLetterSelection): Promise<number> {
@@ -130,6 +136,7 @@ export class StoredDeadLetters {
       text: builder.build(),
       dueAtMs: 0,
       isRetry: false,
+      goesFirst: false,
       key: { id: createHash('sha256').update(`${all} ${part}`).digest('base64url'), heldForMs: FENCE_MS },
     }));
   }

@@ -53,6 +53,11 @@ export class StoredHomes {
   /** @param keeper of its items, when this process has leased some */
   jobOf(id: string, keeper?: ItemKeeper): Job {
     const { idPrefix, sequence } = splitJobId(id);
+    return this.make(idPrefix, sequence, keeper);
+  }
+
+  /** The same, by the two parts of its id. */
+  make(idPrefix: string, sequence: number, keeper?: ItemKeeper): Job {
     if (this.last.idPrefix !== idPrefix) this.last = new StoredHome(this.type, idPrefix, this.jobs);
     return new Job(this.last, sequence, keeper && { keeper });
   }

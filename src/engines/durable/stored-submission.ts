@@ -36,8 +36,10 @@ export interface SubmissionSetting {
  */
 export class StoredSubmission implements JobProducer {
   private readonly packer: ChunkPacker;
-  private readonly writes = new BoundedWrites(WRITES);
+  private readonly writes: BoundedWrites;
   private isStopped = false;
+  /** Ends the wait for the next item of a stream. */
+  private wakeUp: () => void = () => undefined;
   /** Items that have been read, the duplicates among them. */
   private read = 0;
 
@@ -48,11 +50,14 @@ export class StoredSubmission implements JobProducer {
     private readonly setting: SubmissionSetting,
   ) {
     this.packer = new ChunkPacker(job, type, options, setting);
+    // One after another where the order counts: the second write might overtake the first.
+    this.writes = new BoundedWrites(options.orderKey === undefined ? WRITES : 1);
     job.producer = this;
   }
 
   stop(): void {
     this.isStopped = true;
+    this.wakeUp();
   }
 
   /**
@@ -119,18 +124,30 @@ export class StoredSubmission implements JobProducer {
   private async readAll(iterator: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
     const { slices } = this.setting;
     while (!this.isStopped) {
-      let next = iterator.next();
-      if (isThenable(next)) {
-        // A source that has to be waited for must not hold back what it has given already.
-        if (this.packer.size > 0) await this.flushUnless(next);
-        next = await next;
-      }
+      const answer = iterator.next();
+      const next = isThenable(answer) ? await this.waitFor(answer) : answer;
+      if (next === undefined) break;
       if (next.done === true) return;
       this.addPayload(next.value);
       if (this.packer.packed >= CHUNKS_AT_ONCE) await this.write(this.packer.take(CHUNKS_AT_ONCE));
       if (slices.spend(1)) await slices.pause();
     }
     void closeIterator(iterator);
+  }
+
+  /** A source that has to be waited for must not hold back what it has given already. @returns undefined when it was stopped */
+  private async waitFor<Next>(answer: PromiseLike<Next>): Promise<Next | undefined> {
+    if (this.packer.size > 0) await this.flushUnless(answer);
+    return this.unlessStopped(answer);
+  }
+
+  /** A source that is stopped need not answer any more. @returns undefined when it was */
+  private unlessStopped<Next>(next: PromiseLike<Next>): Promise<Next | undefined> {
+    return new Promise((resolve, reject) => {
+      this.wakeUp = () => resolve(undefined);
+      next.then(resolve, reject);
+      if (this.isStopped) resolve(undefined);
+    });
   }
 
   /** Stores what there is, unless the next item is there within a turn of the event loop. */
@@ -158,7 +175,8 @@ export class StoredSubmission implements JobProducer {
   /** Stores all that has been read. */
   private async flush(): Promise<void> {
     this.packer.close();
-    while (this.packer.packed > 0 && !this.isStopped) await this.write(this.packer.take(CHUNKS_AT_ONCE));
+    while (this.packer.packed > 0 && !this.job.isCancelled)
+      await this.write(this.packer.take(CHUNKS_AT_ONCE));
     await this.writes.end();
   }
 
@@ -178,7 +196,10 @@ export class StoredSubmission implements JobProducer {
       }
     }
     this.job.duplicates += duplicates;
-    await this.setting.records.accept(this.job.id, accepted, duplicates);
+    const isCancelled = await this.setting.records.accept(this.job.id, accepted, duplicates);
+    if (!isCancelled) return;
+    this.job.isCancelled = true;
+    this.stop();
   }
 
   private async seal(end: SourceEndRecord): Promise<void> {

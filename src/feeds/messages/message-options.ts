@@ -2,13 +2,13 @@ import { func, oneOf, refuseProblems, findProblems, type Rules } from '../../cor
 
 /**
  * When a message counts as taken: as soon as its items are in the queue (`stored`), or when each of them has ended
- * (`settled`). Only the latter survives a kill, as the sender still has the message then.
+ * (`settled`). With the memory engine, only the latter survives a kill, as the sender still has the message then.
  */
 export type Acknowledge = 'stored' | 'settled';
 
 /** How messages are taken. */
 export interface MessageOptions<Message, Payload> {
-  /** Default `settled`. */
+  /** Default `settled` with the memory engine, `stored` with a durable one. */
   readonly acknowledge?: Acknowledge;
   /**
    * Checks a message, and makes the item of it, or several (an array; `[]` for none). A message that it throws for

@@ -6,6 +6,7 @@ import {
   ProcessClosedError,
   UnrecoverableError,
 } from '../../core/errors.js';
+import { isThenable } from '../../core/is-thenable.js';
 import { toError } from '../../core/to-error.js';
 import { errorText } from '../../core/error-text.js';
 import type { FeedDoor } from '../feed-door.js';
@@ -158,7 +159,12 @@ export class MessageSubscription<Message, Payload> {
   }
 
   private get acknowledge(): Acknowledge {
-    return this.options.acknowledge ?? 'settled';
+    return this.options.acknowledge ?? (this.door.isDurable ? 'stored' : 'settled');
+  }
+
+  /** Whether nobody waits for the items of a message once they are stored, as they can't be lost. */
+  private get handsOver(): boolean {
+    return this.door.isDurable && this.acknowledge === 'stored';
   }
 
   private async callSubscribe(subscribe: Subscribe<Message>): Promise<Unsubscribe> {
@@ -195,8 +201,14 @@ export class MessageSubscription<Message, Payload> {
     } catch (error) {
       return { kind: 'refused', receipt: await this.reject(message, toError(error)) };
     }
-    const job = await this.door.distributeWork(this.type, payloads);
+    const job = await this.door.distributeWork(this.type, this.sourceOf(payloads));
     return { kind: 'queued', job, items: payloads.length };
+  }
+
+  /** What is handed over item by item shares its way to the store with others. */
+  private sourceOf(payloads: readonly Payload[]): Payload | readonly Payload[] {
+    const [payload] = payloads;
+    return this.handsOver && payloads.length === 1 && isOneItem(payload) ? payload! : payloads;
   }
 
   private refuseWhenClosed(): void {
@@ -215,6 +227,7 @@ export class MessageSubscription<Message, Payload> {
     const taken = await taking;
     if (taken.kind === 'refused') return taken.receipt;
     const { job, items } = taken;
+    if (this.handsOver) return receiptOfStored(job, items);
     this.jobs.add(job);
     // A part of it may have failed before all of it was in the queue.
     this.retries?.add(job);
@@ -233,14 +246,17 @@ async function stored(taking: Promise<Taken>, settled: Promise<MessageReceipt>):
   const { job, items } = taken;
   // Not all of it need be in the queue, and what is will not be worked on: that is all over, or about to be.
   if (job.isCancelled) return settled;
-  return {
-    jobId: job.id,
-    items,
-    done: undefined,
-    failed: undefined,
-    cancelled: undefined,
-    rejected: undefined,
-  };
+  return receiptOfStored(job, items);
+}
+
+function receiptOfStored({ id }: Job, items: number): MessageReceipt {
+  return { jobId: id, items, done: undefined, failed: undefined, cancelled: undefined, rejected: undefined };
+}
+
+/** Whether `distributeWork` takes it for one item: what can be iterated would be several. */
+function isOneItem(payload: unknown): boolean {
+  if (typeof payload !== 'object' || payload === null) return true;
+  return !(Symbol.iterator in payload) && !(Symbol.asyncIterator in payload) && !isThenable(payload);
 }
 
 async function itemsOf<Message, Payload>(

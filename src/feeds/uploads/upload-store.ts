@@ -72,6 +72,8 @@ export interface UploadStore {
    * Writes back what became of rows, all of them or none, and counts it. A row that failed becomes done when that comes
    * for it later, as its dead letter was redriven, or fails anew; one that is done stays done. Repeating a call changes
    * nothing, and calls at the same time don't disturb each other.
+   *
+   * @throws UnknownUploadError when the upload is gone: what is not written must not look as if it were
    */
   recordOutcomes(id: string, outcomes: readonly RowOutcome[]): Promise<void>;
   /**

@@ -10,7 +10,8 @@ export const WEBHOOK_PATTERN = 'github.webhook';
 /** Takes webhooks from whatever transport the service listens on. */
 @Injectable()
 export class WebhookFeed {
-  @MessageJob(WEBHOOK_PATTERN, { worker: 'message-processing' })
+  /** Acknowledged when it is settled, on a durable engine as well: the sender counts what became of its webhooks. */
+  @MessageJob(WEBHOOK_PATTERN, { worker: 'message-processing', acknowledge: 'settled' })
   toItems(message: WebhookMessage): ActivityToStore {
     const activity = toActivity(message);
     return { messageId: activity.deliveryId ?? digest(message), activity };

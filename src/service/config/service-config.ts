@@ -7,7 +7,7 @@ export interface ServiceConfig {
   readonly port: number | undefined;
   /** A Postgres that is there. Undefined: the service starts one of its own, which ends with it. */
   readonly databaseUrl: string | undefined;
-  /** A Redis for messages and checkpoints. Undefined: both stay within the process. */
+  /** A Redis for queued items, messages and checkpoints. Undefined: all stay within the process. */
   readonly redisUrl: string | undefined;
   /** When quotes are read, as a cron expression. */
   readonly quotesCron: string;

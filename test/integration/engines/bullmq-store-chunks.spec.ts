@@ -67,6 +67,14 @@ describe('chunks of the Redis store', () => {
     expect(await one.lease(false)).toBeUndefined();
   });
 
+  test('come out before those that wait when they go first', async () => {
+    const [queue] = await oneView();
+    await queue.add([chunk('waits')]);
+    await queue.add([chunk('first', { goesFirst: true })]);
+    expect(held(await queue.lease(false)).chunkId).toBe('first');
+    expect(held(await queue.lease(false)).chunkId).toBe('waits');
+  });
+
   test('lie in Redis as the text that they were given as', async () => {
     const [queue] = await oneView();
     await queue.add([chunk('a', { text: '{"a":  "as it stands"}' })]);

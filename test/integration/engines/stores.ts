@@ -71,6 +71,7 @@ export function chunk(id: string, parts: Partial<NewChunk> = {}): NewChunk {
     text: JSON.stringify({ v: 1, of: id }),
     dueAtMs: 0,
     isRetry: false,
+    goesFirst: false,
     key: undefined,
     ...parts,
   };

@@ -187,6 +187,7 @@ describe('when the application closes', () => {
 });
 
 const listeners = () => process.listenerCount('SIGTERM');
+const bothListeners = () => [listeners(), process.listenerCount('SIGHUP')] as const;
 
 describe('closeWithWorkers', () => {
   test.each<[string, ModuleMetadata]>([
@@ -210,6 +211,19 @@ describe('closeWithWorkers', () => {
     expect(listeners()).toBe(before + 1);
     await last.close();
     expect(listeners()).toBe(before);
+  });
+
+  test('listens once to each signal, as Node warns of many listeners, until none of the applications wants it', async () => {
+    const [terminated, hungUp] = bothListeners();
+    const both = await startApplication({});
+    closeWithWorkers(both, { signals: ['SIGTERM', 'SIGHUP'] });
+    const others = await Promise.all(Array.from({ length: 11 }, () => startApplication({})));
+    for (const app of others) closeWithWorkers(app, { signals: ['SIGTERM'] });
+    expect(bothListeners()).toEqual([terminated + 1, hungUp + 1]);
+    await both.close();
+    expect(bothListeners()).toEqual([terminated + 1, hungUp]);
+    for (const app of others) await app.close();
+    expect(bothListeners()).toEqual([terminated, hungUp]);
   });
 
   test('listens until all modules have closed, the last of them too', async () => {

@@ -197,6 +197,16 @@ describe('closeWithWorkers', () => {
       { signals: ['SIGFOO'] },
       'signals: expected an array of signals, such as ["SIGTERM"], got an array of 1',
     ],
+    [
+      'one that nobody can listen to',
+      { signals: ['SIGTERM', 'SIGKILL'] },
+      'signals: expected signals that a process can listen to (not SIGKILL), got an array of 2',
+    ],
+    [
+      'those that nobody can listen to',
+      { signals: ['SIGSTOP', 'SIGKILL'] },
+      'signals: expected signals that a process can listen to (not SIGKILL, SIGSTOP), got an array of 2',
+    ],
     ['an unknown option', { signal: ['SIGHUP'] }, 'signal: unknown option; expected one of signals'],
   ])('refuses %s for signals, and listens to nothing', (_, options, problem) => {
     const listeners = process.listenerCount('SIGTERM');

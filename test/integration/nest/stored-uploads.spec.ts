@@ -51,6 +51,8 @@ function slowRows() {
 const done = (number: number): RowOutcome => ({ number, attempts: 1, state: 'done' });
 const failed = (number: number): RowOutcome => ({ number, attempts: 1, state: 'failed', error: 'no' });
 
+const codeOf = ({ code }: { readonly code: string }) => code;
+
 const ids = async (...query: Parameters<typeof store.list>) =>
   (await store.list(...query)).map(({ id }) => id);
 
@@ -212,11 +214,17 @@ describe('an upload is discarded', () => {
     await expect(receiving).rejects.toMatchObject({ code: 'UPLOAD_DISCARDED' });
   });
 
-  test.each(['before', 'after'])('while outcomes of its rows come, %s they do', async (order) => {
+  test.each([
+    ['before', [true, 'UNKNOWN_UPLOAD']],
+    ['after', [undefined, true]],
+  ])('while outcomes of its rows come, %s they do', async (order, answers) => {
     const { id } = await upload(['a', 'b']);
     await store.recordOutcomes(id, [failed(1), failed(2)]);
     await store.finish(id);
-    const calls = [() => store.recordOutcomes(id, [done(1), done(2)]), () => store.discard(id)];
+    const calls: (() => Promise<unknown>)[] = [
+      () => store.recordOutcomes(id, [done(1), done(2)]).catch(codeOf),
+      () => store.discard(id),
+    ];
     if (order === 'before') calls.reverse();
     await whileHeld(
       (holder) => holder.query('SELECT FROM worker_upload_rows WHERE number = 2 FOR UPDATE'),
@@ -226,7 +234,7 @@ describe('an upload is discarded', () => {
         called.push(calls[1]!());
         expect(await waitingForLocks(2)).toBe(2);
         await holder.rollbackTransaction();
-        await Promise.all(called);
+        expect(await Promise.all(called)).toEqual(answers);
       },
     );
     expect(await store.list()).toEqual([]);
@@ -244,15 +252,38 @@ describe('an upload is discarded', () => {
       await store.finish(id);
       const redriven = [numbers.slice(0, 100), numbers.slice(50, 250), numbers.toReversed(), numbers];
       const recording = redriven.map((rows) =>
-        store.recordOutcomes(
-          id,
-          rows.map((number) => done(number)),
-        ),
+        store
+          .recordOutcomes(
+            id,
+            rows.map((number) => done(number)),
+          )
+          .catch(codeOf),
       );
-      await Promise.all([...recording, store.discard(id)]);
+      const answers = await Promise.all([...recording, store.discard(id)]);
+      for (const answer of answers) expect([undefined, true, 'UNKNOWN_UPLOAD']).toContain(answer);
     }
     expect(await store.list()).toEqual([]);
     expect(await dataSource.getRepository(WorkerUploadRow).count()).toBe(0);
+  });
+
+  test('before its dead letters are redriven: their outcomes are told as not written', async () => {
+    rowWork.handle = () => {
+      throw new Error('bad');
+    };
+    const app = await application();
+    const jobs = app.get(JobProcess);
+    const { id } = await upload(['a', 'b']);
+    expect(await processed(jobs, id)).toMatchObject({ status: 'completed-with-failures', failed: 2 });
+    expect(await store.discard(id)).toBe(true);
+
+    const failures: { readonly rows: readonly number[]; readonly error: Error }[] = [];
+    jobs.on('outcomesNotWritten', (failure) => failures.push(failure));
+    rowWork.workAnew();
+    await jobs.redriveDeadLetters({ type: 'rows' });
+    await jobs.waitForCompletion();
+    await app.close();
+    expect(new Set(failures.flatMap(({ rows }) => rows))).toEqual(new Set([1, 2]));
+    for (const { error } of failures) expect(error).toMatchObject({ code: 'UNKNOWN_UPLOAD', uploadId: id });
   });
 
   test('just before its run begins: the run fails, and says why', async () => {
@@ -281,9 +312,13 @@ describe('a start that comes late', () => {
     expect(await store.list()).toMatchObject([{ finishedAt: expect.any(Date) }]);
   });
 
-  test('is refused when the upload is gone, as its end is', async () => {
+  test('is refused when the upload is gone, as its outcomes and its end are', async () => {
     const id = randomUUID();
-    await expect(await store.start(id)).rejects.toMatchObject({ code: 'UNKNOWN_UPLOAD', uploadId: id });
+    await expect(store.recordOutcomes(id, [done(1)])).rejects.toMatchObject({
+      code: 'UNKNOWN_UPLOAD',
+      uploadId: id,
+    });
+    await expect(store.start(id)).rejects.toMatchObject({ code: 'UNKNOWN_UPLOAD', uploadId: id });
     await expect(store.finish(id)).rejects.toMatchObject({ code: 'UNKNOWN_UPLOAD', uploadId: id });
   });
 });

@@ -1,5 +1,4 @@
 import { describe, expect, jest, test } from '@jest/globals';
-import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { JobProcess, type RowOutcome, type Upload } from '../../../src/index.js';
 import {
@@ -124,6 +123,38 @@ describe('uploads', () => {
       const before = await countedRows();
       await upload(numbered(10_000));
       expect([before, await countedRows()]).toEqual([-1, 10_000]);
+    });
+
+    test('though their table can not be had for a new count, and without waiting for it', async () => {
+      await whileHeld(
+        (holder) => holder.query('LOCK TABLE worker_upload_rows IN SHARE UPDATE EXCLUSIVE MODE'),
+        async () => {
+          const query = jest.spyOn(dataSource, 'query');
+          try {
+            const received = await upload(numbered(10_000));
+            expect(received).toMatchObject({ status: 'received', rows: 10_000 });
+            expect(await store.find(received.id)).toEqual(received);
+            // Had it waited, it would have come to the limit for locks.
+            const counting = query.mock.calls.findIndex(([statement]) => statement.startsWith('ANALYZE'));
+            await expect(query.mock.results[counting]?.value).resolves.toBeDefined();
+          } finally {
+            query.mockRestore();
+          }
+        },
+      );
+    });
+
+    test('though the new count failed, as it is made when they are', async () => {
+      const calls: string[] = [];
+      const lost = loseAnswers((call) => {
+        const [known] = /ANALYZE|SET status = 'received'/.exec(call) ?? [];
+        if (known !== undefined) calls.push(known);
+        return known === 'ANALYZE';
+      });
+      const received = await upload(numbered(10_000)).finally(() => lost.mockRestore());
+      expect(received).toMatchObject({ status: 'received', rows: 10_000 });
+      expect(await store.find(received.id)).toEqual(received);
+      expect(calls).toEqual(["SET status = 'received'", 'ANALYZE']);
     });
 
     test('though the answer that said so was lost', async () => {
@@ -294,7 +325,6 @@ describe('uploads', () => {
     await store.recordOutcomes(id, outcomes);
     await store.recordOutcomes(id, outcomes);
     await store.recordOutcomes(id, []);
-    await store.recordOutcomes(randomUUID(), outcomes);
     expect(await store.find(id)).toMatchObject({ done: 1, failed: 1 });
     expect(await statesOf(id)).toEqual([
       ['done', 1, null],

@@ -8,7 +8,7 @@ import {
   type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
-import { Worker, WorkerFactory, WorkerModule, WorkerType } from '../../../src/index.js';
+import { JobProcess, Worker, WorkerFactory, WorkerModule, WorkerType } from '../../../src/index.js';
 import { silent, startApplication } from './applications.js';
 
 class MailWorker extends Worker<string> {
@@ -23,24 +23,29 @@ class DerivedWorker extends DecoratedWorker {}
 afterEach(() => Logger.overrideLogger(['fatal']));
 
 /** What the module warns of when such an application starts. */
-async function warnings(providers: Provider[], metadata: ModuleMetadata = {}): Promise<string[]> {
+async function warnings(providers: Provider[], metadata?: ModuleMetadata): Promise<string[]> {
+  return (await startWatched(providers, metadata)).warned;
+}
+
+/** The application, and what the module warns of in it. */
+async function startWatched(providers: Provider[], metadata: ModuleMetadata = {}) {
   const warned: string[] = [];
   const warn = (message: unknown, context: unknown) => {
     if (context === 'WorkerModule') warned.push(String(message));
   };
-  await startApplication(
+  const app = await startApplication(
     {
       providers,
       imports: [WorkerModule.forRoot({ reportIntervalMs: 0 }), ...(metadata.imports ?? [])],
     },
     (builder) => builder.setLogger({ ...silent, warn }),
   );
-  return warned;
+  return { app, warned };
 }
 
 const warningOf = (name: string) =>
-  `${name} extends Worker, but is of no worker type, so it gets no work. Decorate the class itself with @WorkerType('…'), ` +
-  `or call WorkerFactory.register('…', ${name})`;
+  `${name} extends Worker, but is of no worker type: it gets no work until WorkerFactory.register('…', ${name}) is called. ` +
+  `Decorate the class itself with @WorkerType('…') if that is not what is meant`;
 
 describe('a provider that extends Worker is warned of', () => {
   test('when no decorator stands on it', async () => {
@@ -60,6 +65,15 @@ describe('a provider that extends Worker is warned of', () => {
   test('by its class, when it has another token', async () => {
     expect(await warnings([{ provide: 'MAIL', useClass: MailWorker }])).toEqual([warningOf('MailWorker')]);
   });
+});
+
+test('a provider that was warned of gets work once it is registered, while the application runs', async () => {
+  const mail = { provide: MailWorker, useClass: MailWorker, scope: Scope.TRANSIENT };
+  const { app, warned } = await startWatched([mail]);
+  app.get(WorkerFactory).register('late', MailWorker);
+  const job = await app.get(JobProcess).distributeWork('late', ['a']);
+  expect(await job.completed).toMatchObject({ status: 'completed', done: 1 });
+  expect(warned).toEqual([warningOf('MailWorker')]);
 });
 
 describe('a provider that extends Worker is not warned of', () => {

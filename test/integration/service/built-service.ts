@@ -14,6 +14,12 @@ import { until } from '../../support/until.js';
 /** How long what a service has started may take to go. */
 export const GONE_LIMIT_MS = 20_000;
 
+/**
+ * How long a service may take from its start to the work that a test waits for: a limit for one that is stuck, not for one
+ * that is slow on a machine with other work to do.
+ */
+export const START_LIMIT_MS = 120_000;
+
 /** The built service, for the tests of the file that calls this. */
 export interface BuiltService {
   /** The folder that it is built in, and runs in. */

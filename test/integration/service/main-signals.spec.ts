@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
@@ -8,7 +8,10 @@ import { generateUserFile } from '../../../src/service/users/user-file.js';
 import type { BuiltProgram } from '../../support/built-package.js';
 import { until } from '../../support/until.js';
 import { startTestService } from './running-service.js';
-import { query, useBuiltService, GONE_LIMIT_MS } from './built-service.js';
+import { query, useBuiltService, START_LIMIT_MS } from './built-service.js';
+
+// Each test starts a service, some of them two with databases of their own.
+jest.setTimeout(START_LIMIT_MS + 60_000);
 
 const { expectation } = generateUserFile();
 const service = useBuiltService();
@@ -130,7 +133,7 @@ async function startStuck(): Promise<{ program: BuiltProgram; letGo: () => Promi
   const stuck = await until(
     () => query(url, waiting),
     ({ length }) => length > 0,
-    GONE_LIMIT_MS,
+    START_LIMIT_MS,
   );
   expect(stuck).not.toEqual([]);
   return { program, letGo: () => holder.end() };

@@ -3,8 +3,9 @@ import * as fc from 'fast-check';
 import type { UnfinishedItem } from '../../../src/core/events.js';
 import type { Job } from '../../../src/core/job.js';
 import type { SubmitOptions } from '../../../src/core/submit-options.js';
+import { Worker } from '../../../src/core/worker.js';
 import { deferred, type Deferred } from '../../support/deferred.js';
-import { settle } from '../../support/manual-clock.js';
+import { ManualClock, settle } from '../../support/manual-clock.js';
 import { processesWith } from '../../support/processes.js';
 
 interface Step {
@@ -190,7 +191,11 @@ describe('an order key', () => {
       onUnfinished: (items: readonly UnfinishedItem[]) => void unfinished.push(...items),
     });
     void process.pause('type');
-    await process.distributeWork('type', [...steps('a', 1, 2), ...steps('b', 1), ...steps('a', 3)], byKey);
+    const job = await process.distributeWork(
+      'type',
+      [...steps('a', 1, 2), ...steps('b', 1), ...steps('a', 3)],
+      byKey,
+    );
     await process.distributeWork('type', steps('a', 4), { ...byKey, delayMs: 1_000 });
     await process.shutdown();
     expect(unfinished.map(({ payload }) => payload)).toEqual([
@@ -199,6 +204,7 @@ describe('an order key', () => {
       ...steps('a', 3, 4),
     ]);
     expect(process.counts('type')).toMatchObject({ handedBack: 5, waiting: 0 });
+    expect(job.orderKeys?.size).toBe(0);
   });
 
   it('goes together with a unique key, by which items are left out', async () => {
@@ -211,6 +217,93 @@ describe('an order key', () => {
     );
     expect(await job.completed).toMatchObject({ done: 3, duplicates: 1 });
     expect(started.filter((name) => name.startsWith('a'))).toEqual(['a1', 'a2']);
+  });
+
+  it.each([
+    ['an array', (items: Step[]) => items],
+    ['a stream', (items: Step[]) => new Set(items)],
+  ])('stays with its item where duplicates of %s are left out before it', async (_, sourceOf) => {
+    const { process, started, hold } = startWith();
+    const once: SubmitOptions = { ...byKey, uniqueKey: ({ key, number }: Step) => `${key}${number}` };
+    const gates = [hold('a1'), hold('b1')];
+    const items = [...steps('a', 1, 1), ...steps('b', 1), ...steps('a', 2), ...steps('c', 1)];
+    const job = await process.distributeWork('type', sourceOf(items), once);
+    await settle();
+    expect(started).toEqual(['a1', 'b1', 'c1']);
+    gates[0]!.resolve();
+    await settle();
+    expect(started).toEqual(['a1', 'b1', 'c1', 'a2']);
+    gates[1]!.resolve();
+    expect(await job.completed).toMatchObject({ done: 4, duplicates: 1 });
+  });
+
+  it('lets a worker that is free start the next one while the one that had the key makes a pause', async () => {
+    class SlowClock extends ManualClock {
+      slowMs = 0;
+      override now(): number {
+        return super.now() + this.slowMs;
+      }
+    }
+    const clock = new SlowClock();
+    const process = start({ clock, minWorkers: 2 });
+    const gate = deferred();
+    const started: [step: number, worker: unknown][] = [];
+    class Stepper extends Worker<Step> {
+      override async processItem({ number }: Step): Promise<void> {
+        started.push([number, this]);
+        if (number > 1) return;
+        await gate.promise;
+        clock.slowMs = 10;
+      }
+    }
+    process.register('type', { worker: Stepper });
+    await settle();
+    const job = await process.distributeWork('type', steps('a', 1, 2), byKey);
+    await settle();
+    gate.resolve();
+    await job.completed;
+    expect(started.map(([number]) => number)).toEqual([1, 2]);
+    expect(started[1]![1]).not.toBe(started[0]![1]);
+  });
+
+  it('lets the next one be handed back when one was put back and its job is cancelled', async () => {
+    const handedBack: unknown[] = [];
+    const process = start({
+      onUnfinished: (items) => void handedBack.push(...items.map(({ payload }) => payload)),
+    });
+    process.register('type', {
+      processItem: (_: number, { signal }) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('ended')))),
+    });
+    const job = await process.distributeWork('type', [1], { orderKey: 'k' });
+    await process.distributeWork('type', [2], { orderKey: 'k' });
+    await settle();
+    await process.pool.shutdown();
+    void job.cancel();
+    await process.shutdown();
+    expect(handedBack).toEqual([2]);
+    expect(process.counts('type')).toMatchObject({ waiting: 0, handedBack: 1, cancelled: 1 });
+  });
+
+  it('is forgotten as its item ends, and kept for a dead letter until that is redriven or discarded', async () => {
+    const { process, started } = startWith({ retry: { limit: 0 } });
+    const items = (key: string): Step[] => [{ key, number: 1, fails: 'always' }, ...steps(key, 2)];
+    const jobs = [
+      await process.distributeWork('type', items('a'), byKey),
+      await process.distributeWork('type', items('b'), byKey),
+    ];
+    const sizes = () => jobs.map(({ orderKeys }) => orderKeys?.size);
+    await process.waitForCompletion();
+    expect(sizes()).toEqual([1, 1]);
+    expect(await process.discardDeadLetters({ ids: [`${jobs[1]!.id}:0`] })).toBe(1);
+    expect(sizes()).toEqual([1, 0]);
+    expect(await process.redriveDeadLetters({ type: 'type' })).toBe(1);
+    await process.waitForCompletion();
+    expect(started).toHaveLength(5);
+    expect(sizes()).toEqual([1, 0]);
+    const cancelled = await process.distributeWork('type', steps('a', 3, 4), { ...byKey, delayMs: 100 });
+    void cancelled.cancel();
+    expect(cancelled.orderKeys?.size).toBe(0);
   });
 
   it('fills batches with items of different keys', async () => {
@@ -238,6 +331,22 @@ describe('an order key', () => {
     const { process } = startWith();
     await expect(process.distributeWork('type', steps('a', 1), options)).rejects.toThrow(text);
     expect(process.counts('type')).toMatchObject({ submitted: 0 });
+  });
+
+  it('comes back with a redriven item only, not with what was dropped behind it', async () => {
+    const { process, started, hold } = startWith({ retry: { limit: 0 } });
+    const gates = [hold('a2'), hold('b1')];
+    await process.distributeWork('type', steps('b', 1), byKey);
+    const items: Step[] = [{ key: 'a', number: 1, fails: 'always' }, ...steps('a', 2, 3), ...steps('b', 2)];
+    const job = await process.distributeWork('type', items, byKey);
+    await settle();
+    void job.cancel();
+    await process.redriveDeadLetters({ type: 'type' });
+    await process.distributeWork('type', steps('b', 3), byKey);
+    for (const gate of gates) gate.resolve();
+    await process.waitForCompletion();
+    expect(started.toSorted()).toEqual(['a1', 'a1', 'a2', 'b1', 'b3']);
+    expect(job.progress()).toMatchObject({ done: 1, cancelled: 2, failed: 1 });
   });
 
   const action = fc.oneof(

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { endBy, exitAtNext, type NextSignals } from '../../../src/nest/ending-signals.js';
+import { endBy, exitAtNext, leaveMoment, type NextSignals } from '../../../src/nest/ending-signals.js';
 
 const SAME_PRESS_MS = 500;
 const MOMENT_MS = 100;
@@ -49,20 +49,48 @@ describe('exitAtNext, where others listen as well', () => {
   });
 });
 
-test('endBy gives others that listen to the signal a moment, and exits then', () => {
-  jest.useFakeTimers();
+describe('leaveMoment', () => {
+  let next: NextSignals;
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    next = exitAtNext(['SIGTERM', 'SIGINT'], 'SIGTERM');
+  });
+  afterEach(() => {
+    next.stop();
+    process.off('SIGTERM', ignore);
+    jest.useRealTimers();
+  });
+
+  test('gives others that listen to the signal a moment', async () => {
+    process.on('SIGTERM', ignore);
+    const over = jest.fn();
+    const leaving = leaveMoment('SIGTERM').then(over);
+    await jest.advanceTimersByTimeAsync(MOMENT_MS - 1);
+    expect(over).not.toHaveBeenCalled();
+    await jest.advanceTimersByTimeAsync(1);
+    expect(over).toHaveBeenCalledTimes(1);
+    await leaving;
+  });
+
+  test('waits for nothing where only we listen', async () => {
+    await leaveMoment('SIGTERM');
+    await leaveMoment('SIGINT');
+    expect(process.listenerCount('SIGTERM')).toBe(1);
+  });
+});
+
+test('endBy exits by the code for the signal where others listen to it', () => {
   const exit = jest.spyOn(process, 'exit').mockImplementation((() => undefined) as () => never);
+  const atExit = process.listenerCount('exit');
   process.on('SIGTERM', ignore);
   try {
     endBy('SIGTERM');
-    jest.advanceTimersByTime(MOMENT_MS - 1);
-    expect(exit).not.toHaveBeenCalled();
-    jest.advanceTimersByTime(1);
     expect(exit.mock.calls).toEqual([[BY_SIGTERM]]);
+    expect(process.listenerCount('exit')).toBe(atExit);
   } finally {
     process.off('SIGTERM', ignore);
     exit.mockRestore();
-    jest.useRealTimers();
   }
 });
 

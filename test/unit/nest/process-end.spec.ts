@@ -24,12 +24,12 @@ test('the process waits for an application that tells that it has ended before a
     await turnOver();
     await turnOver();
     expect(other.end).toHaveBeenCalledTimes(1);
-    jest.advanceTimersByTime(MOMENT_MS);
+    await jest.advanceTimersByTimeAsync(MOMENT_MS);
     expect(exit).not.toHaveBeenCalled();
 
     rest.resolve();
     await turnOver();
-    jest.advanceTimersByTime(MOMENT_MS);
+    await jest.advanceTimersByTimeAsync(MOMENT_MS);
     expect(early.end).toHaveBeenCalledTimes(1);
     expect(exit.mock.calls).toEqual([[BY_SIGTERM]]);
   } finally {

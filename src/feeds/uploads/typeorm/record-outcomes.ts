@@ -2,19 +2,24 @@ import type { DataSource } from 'typeorm';
 import type { RowOutcome } from '../upload-store.js';
 import { workerTables, type WorkerTables } from './worker-tables.js';
 
-/** Writes what became of rows of an upload, and counts it, in one statement. */
+/**
+ * Writes what became of rows of an upload, and counts it, in one statement.
+ *
+ * @returns whether there is an upload of this id
+ */
 export async function recordOutcomes(
   dataSource: DataSource,
   id: string,
   outcomes: readonly RowOutcome[],
-): Promise<void> {
-  await dataSource.query(statement(workerTables(dataSource)), [
+): Promise<boolean> {
+  const [, found] = await dataSource.query<[unknown[], number]>(statement(workerTables(dataSource)), [
     id,
     outcomes.map(({ number }) => number),
     outcomes.map(({ attempts }) => attempts),
     outcomes.map(({ state }) => state),
     outcomes.map((outcome) => (outcome.state === 'done' ? null : withoutNul(outcome.error))),
   ]);
+  return found > 0;
 }
 
 // First the upload is locked, as by whoever discards it, so that the two don't lock crosswise: a row can only be locked

@@ -47,15 +47,9 @@ export class TypeOrmUploadStore implements UploadStore {
    */
   async receive(upload: ReceivedUpload, rows: AsyncIterable<unknown> | Iterable<unknown>): Promise<Upload> {
     checkReceiveArguments(upload, rows);
-    const id = randomUUID();
-    this.receiving.add(id);
-    try {
-      const { name, type } = upload;
-      await this.dataSource.manager.insert(WorkerUpload, { id, name, type, status: 'receiving' });
-      return await this.receiveRows(id, rows);
-    } finally {
-      this.receiving.delete(id);
-    }
+    const received = await this.receiveAs(randomUUID(), upload, rows);
+    if (received.rows >= MANY_ROWS) await this.countAnew();
+    return received;
   }
 
   async find(id: string): Promise<Upload | undefined> {
@@ -75,7 +69,8 @@ export class TypeOrmUploadStore implements UploadStore {
 
   async recordOutcomes(id: string, outcomes: readonly RowOutcome[]): Promise<void> {
     if (outcomes.length === 0) return;
-    await recordOutcomes(this.dataSource, id, outcomes);
+    const isThere = await recordOutcomes(this.dataSource, id, outcomes);
+    if (!isThere) throw new UnknownUploadError(id);
   }
 
   async start(id: string): Promise<void> {
@@ -125,7 +120,7 @@ export class TypeOrmUploadStore implements UploadStore {
   /**
    * Deletes an upload with all of its rows: one that nobody needs any more, or that stays `receiving` as its `receive()`
    * was killed. If that still goes on in another process, it is that which fails. Outcomes of dead letters that are
-   * redriven later are lost.
+   * redriven later are lost: `outcomesNotWritten` tells of them.
    *
    * @returns whether there was one of this id
    * @throws UploadInUseError when it is `processing`, or comes in by this store
@@ -148,16 +143,40 @@ export class TypeOrmUploadStore implements UploadStore {
     return workerTables(this.dataSource);
   }
 
+  private async receiveAs(
+    id: string,
+    { name, type }: ReceivedUpload,
+    rows: AsyncIterable<unknown> | Iterable<unknown>,
+  ): Promise<Upload> {
+    this.receiving.add(id);
+    try {
+      await this.dataSource.manager.insert(WorkerUpload, { id, name, type, status: 'receiving' });
+      return await this.receiveRows(id, rows);
+    } finally {
+      this.receiving.delete(id);
+    }
+  }
+
   private async receiveRows(id: string, rows: AsyncIterable<unknown> | Iterable<unknown>): Promise<Upload> {
     try {
       const count = await writeRows(this.dataSource, id, rows);
-      // Postgres plans by what it last counted: without a new count, reading a page of many new rows takes a hundred times as long.
-      if (count >= MANY_ROWS) await this.dataSource.query(`ANALYZE ${this.tables.rows}`);
       return await this.markReceived(id, count);
     } catch (error) {
       const received = await this.abortAfter(error, id);
       if (received !== undefined) return received;
       throw error;
+    }
+  }
+
+  /**
+   * Postgres plans by what it last counted: without a new count, reading a page of many new rows takes a hundred times as
+   * long, until it counts by itself. That is no reason to refuse what has come in, nor to wait for whoever has the table.
+   */
+  private async countAnew(): Promise<void> {
+    try {
+      await this.dataSource.query(`ANALYZE (SKIP_LOCKED) ${this.tables.rows}`);
+    } catch {
+      // The upload is received all the same.
     }
   }
 
