@@ -61,7 +61,13 @@ describe('the tarball', () => {
 
   test('holds what its pages link to', async () => {
     const pages = packed.files.filter((file) => file.endsWith('.md'));
-    expect(pages).toEqual(['CHANGELOG.md', 'README.md', 'docs/architecture.md', 'docs/performance.md']);
+    expect(pages).toEqual([
+      'CHANGELOG.md',
+      'README.md',
+      'docs/architecture.md',
+      'docs/guarantees.md',
+      'docs/performance.md',
+    ]);
     const links = await Promise.all(pages.map(linksOf));
     expect(links.flat().length).toBeGreaterThan(3);
     expect(links.flat().filter(({ file }) => !packed.files.includes(file))).toEqual([]);

@@ -1,5 +1,6 @@
 import type { DeadLetter, DeadLetterQuery, DeadLetterSelection } from '../../core/dead-letters.js';
 import type { Engine, EngineHost, QueueDepth } from '../../core/engine.js';
+import { closeIterator } from '../../core/close-iterator.js';
 import { DeadLettersFullError, ProcessClosedError } from '../../core/errors.js';
 import type { Job } from '../../core/job.js';
 import { MemoryEngine } from '../../core/memory-engine.js';
@@ -128,7 +129,7 @@ export class DurableEngine implements Engine, StoredJobs {
   }
 
   private async submitJob(job: Job, work: ClassifiedSource<unknown>, options: SubmitOptions): Promise<Job> {
-    const { jobs, intake, stage } = this.host;
+    const { jobs, intake } = this.host;
     const submission = new StoredSubmission(job, this.types.get(job.type)!, options, {
       records: this.store.records,
       ids: this.ids,
@@ -143,23 +144,28 @@ export class DurableEngine implements Engine, StoredJobs {
       job.seal();
       return job;
     }
-    if (work.kind === 'stream') {
-      if (!stage.isOpen) {
-        intake.forgo(work);
-        throw new ProcessClosedError('distributeWork() of an iterable');
-      }
-      this.read(submission, work.iterator);
-    } else {
-      await submission.storeAll(work);
-    }
+    if (work.kind === 'stream') await this.submitStream(submission, work.iterator);
+    else await submission.storeAll(work);
     if (options.signal !== undefined) jobs.cancelBy(options.signal, job);
     if (this.host.events.has('jobEnded')) this.watched.add(job);
     return job;
   }
 
-  private read(submission: StoredSubmission, iterator: Iterator<unknown> | AsyncIterator<unknown>): void {
+  private async submitStream(
+    submission: StoredSubmission,
+    iterator: Iterator<unknown> | AsyncIterator<unknown>,
+  ): Promise<void> {
+    try {
+      if (!this.host.stage.isOpen) throw new ProcessClosedError('distributeWork() of an iterable');
+      await submission.create();
+    } catch (error) {
+      void closeIterator(iterator);
+      throw error;
+    }
     const reading = submission.storeStream(iterator).then(() => void this.streams.delete(submission));
     this.streams.set(submission, reading);
+    // A shutdown may have come meanwhile.
+    if (!this.host.stage.isOpen) submission.stop();
   }
 
   private dueAtMsOf({ delayMs, runAt }: SubmitOptions): number {

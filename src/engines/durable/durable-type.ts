@@ -60,6 +60,7 @@ export class DurableType {
   private readonly held = new Map<TypeQueue, number>();
   private readonly sources = new Map<LeasedChunk, TypeQueue>();
   private isBringing = false;
+  private isOrdered = false;
 
   constructor(
     readonly workload: Workload,
@@ -132,6 +133,14 @@ export class DurableType {
     this.isBringing = true;
     this.leaseFrom(this.queues.lanes, () => this.wantedOfLanes());
     this.pulse.start();
+  }
+
+  /** Has all processes lease items with order keys: some are about to be stored. */
+  async markOrdered(): Promise<void> {
+    if (this.isOrdered) return;
+    await this.state.markOrdered();
+    this.isOrdered = true;
+    this.leaseOrdered();
   }
 
   /** Items with order keys are there. */

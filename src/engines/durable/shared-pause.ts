@@ -6,6 +6,9 @@ const REASONS: readonly SharedPauseReason[] = ['requested', 'dead-letters-full']
 
 /** Pauses a worker type for all processes: none leases its items any more, and what they have leased is not started. */
 export class SharedPause {
+  /** Grows with each change by this process: what was read of the store before is out of date then. */
+  private changes = 0;
+
   constructor(
     private readonly workload: Workload,
     private readonly queues: TypeQueues,
@@ -14,18 +17,45 @@ export class SharedPause {
 
   async pause(reason: SharedPauseReason): Promise<void> {
     this.workload.pause(reason);
-    await this.state.addPauseReason(reason);
-    await Promise.all(this.queues.all.map(({ queue }) => queue.pause()));
+    await this.change(async () => {
+      await this.state.addPauseReason(reason);
+      // Those too that this process has not used yet: others have.
+      await Promise.all(this.allQueues.map(({ queue }) => queue.pause()));
+    });
   }
 
   async resume(reason: SharedPauseReason): Promise<void> {
-    const left = await this.state.removePauseReason(reason);
-    if (left.length === 0) await Promise.all(this.queues.all.map(({ queue }) => queue.resume()));
+    await this.change(async () => {
+      const left = await this.state.removePauseReason(reason);
+      if (left.length === 0) await Promise.all(this.allQueues.map(({ queue }) => queue.resume()));
+    });
     this.workload.resume(reason);
   }
 
-  /** Takes over what other processes have said. */
-  takeOver(reasons: readonly SharedPauseReason[]): void {
+  private get allQueues() {
+    return [...this.queues.lanes, ...this.queues.partitions];
+  }
+
+  private async change(act: () => Promise<void>): Promise<void> {
+    this.changes++;
+    try {
+      await act();
+    } finally {
+      this.changes++;
+    }
+  }
+
+  /** Takes over what other processes have said. @param read reads the reasons */
+  async takeOver<State extends { readonly pauseReasons: readonly SharedPauseReason[] }>(
+    read: () => Promise<State>,
+  ): Promise<State> {
+    const { changes } = this;
+    const state = await read();
+    if (changes === this.changes) this.takeOverReasons(state.pauseReasons);
+    return state;
+  }
+
+  private takeOverReasons(reasons: readonly SharedPauseReason[]): void {
     for (const reason of REASONS) {
       if (reasons.includes(reason)) this.workload.pause(reason);
       else this.workload.resume(reason);

@@ -67,7 +67,7 @@ export class StoredSubmission implements JobProducer {
    */
   async storeAll(work: Exclude<ClassifiedSource<unknown>, { kind: 'stream' }>): Promise<void> {
     await this.packAll(work);
-    await this.setting.records.create(this.job.id, this.job.type);
+    await this.create();
     try {
       await this.flush();
       const failure = work.kind === 'array' ? work.failure : undefined;
@@ -98,10 +98,14 @@ export class StoredSubmission implements JobProducer {
     return { kind: this.isStopped ? 'interrupted' : 'reached' };
   }
 
-  /** Reads a stream to its end, or until it is stopped. Never rejects: what goes wrong ends the job. */
+  /** Makes the job's record, so that it can be found from now on. @throws what the store throws */
+  async create(): Promise<void> {
+    await this.setting.records.create(this.job.id, this.job.type);
+  }
+
+  /** Reads a stream to its end, or until it is stopped. Never rejects: what goes wrong ends the job, which was created before. */
   async storeStream(iterator: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
     try {
-      await this.setting.records.create(this.job.id, this.job.type);
       await this.readAll(iterator);
       await this.flush();
       await this.seal(this.endOfSource());
@@ -185,7 +189,7 @@ export class StoredSubmission implements JobProducer {
   }
 
   private async store(chunks: readonly PackedChunk[]): Promise<void> {
-    if (this.options.orderKey !== undefined) await this.type.state.markOrdered();
+    if (this.options.orderKey !== undefined) await this.type.markOrdered();
     let accepted = 0;
     let duplicates = 0;
     for (const [queue, parts] of byQueue(chunks)) {

@@ -50,9 +50,8 @@ export class TypePulse {
   private async beat(): Promise<void> {
     try {
       const { state, queues } = this.type;
-      const shared = await state.beat(this.setting.replicaId);
+      const shared = await this.type.pauses.takeOver(() => state.beat(this.setting.replicaId));
       if (shared.isOrdered) this.type.leaseOrdered();
-      this.type.pauses.takeOver(shared.pauseReasons);
       this.type.pauseChanged();
       const waiting = await countWaiting(queues);
       if (!this.isStopped) this.type.workload.setOutside(Math.ceil(waiting / shared.replicas));

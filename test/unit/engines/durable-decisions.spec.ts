@@ -43,16 +43,11 @@ describe('an item as text', () => {
   );
 });
 
-describe('an item that may have killed its process', () => {
-  const lease = (parts: Partial<Lease>): Lease => ({
-    chunkId: 'a',
-    number: 1,
-    lapses: 0,
-    content: {},
-    noted: undefined,
-    ...parts,
-  });
+function lease(parts: Partial<Lease>): Lease {
+  return { chunkId: 'a', number: 1, lapses: 0, content: {}, noted: undefined, ...parts };
+}
 
+describe('an item that may have killed its process', () => {
   test('has it counted only when it was the one that ran alone under the last lease', () => {
     expect(deathsOf(lease({}))).toBe(0);
     expect(deathsOf(lease({ number: 3, noted: { startedUnder: 2 } }))).toBe(1);

@@ -7,10 +7,10 @@ import { settle } from '../../support/manual-clock.js';
 
 /** A queue whose writes the test answers. */
 class HeldQueue {
-  readonly writes: { readonly chunks: readonly NewChunk[]; readonly answer: Deferred<void> }[] = [];
+  readonly writes: { readonly chunks: readonly NewChunk[]; readonly answer: Deferred }[] = [];
 
   async add(chunks: readonly NewChunk[]): Promise<readonly string[]> {
-    const answer = deferred<void>();
+    const answer = deferred();
     this.writes.push({ chunks, answer });
     await answer.promise;
     return chunks.map(({ id }) => id);
