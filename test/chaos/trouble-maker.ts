@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { fateOf } from './chaos-item.js';
 import type { ChildProgram } from './children/child-program.js';
 import type { WorkerFleet } from './children/worker-fleet.js';
 import type { TroubleEntry } from './ledger/entries.js';
@@ -70,13 +71,24 @@ export class TroubleMaker {
 
   private async stopWorker(): Promise<void> {
     const { write } = this.ground;
-    const worker = await this.busyWorker();
-    const wake = await worker.stopForNow();
+    const { worker, wake } = await this.stopInTheMidst();
     write('worker-stopped', worker.name);
     try {
       await this.awaitRescue(worker, Date.now());
     } finally {
       write('worker-woken', worker.name);
+      await wake();
+    }
+  }
+
+  /** A worker that was stopped while it ran an item that can succeed. Until it stands still it may end those that it was seen with. */
+  private async stopInTheMidst(): Promise<{ worker: ChildProgram; wake: () => Promise<void> }> {
+    const { progress, readLedger } = this.ground;
+    for (;;) {
+      const worker = await this.busyWorker();
+      const wake = await worker.stopForNow();
+      readLedger();
+      if (progress.tally.heldBy(worker.name).some((item) => fateOf(item) === 'good')) return { worker, wake };
       await wake();
     }
   }
