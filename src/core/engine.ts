@@ -75,8 +75,8 @@ export interface Engine {
   /** Workers may start: brings them the items. */
   bringWork(): void;
 
-  /** @see WorkerProcess.distributeWork */
-  submit(workload: Workload, source: Source<unknown>, options: SubmitOptions | undefined): Promise<Job>;
+  /** Answers at once where nothing has to be waited for: a promise costs an item in memory a part of its time. @see WorkerProcess.distributeWork */
+  submit(workload: Workload, source: Source<unknown>, options: SubmitOptions | undefined): Job | Promise<Job>;
   /** @see WorkerProcess.offer */
   offer(type: string, payload: unknown): boolean;
   /** Makes an item a dead letter that no worker has seen. @throws DeadLettersFullError */

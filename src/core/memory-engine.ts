@@ -1,3 +1,4 @@
+import type { ArrayProducer } from './array-producer.js';
 import type { DeadLetter, DeadLetterQuery, DeadLetterSelection } from './dead-letters.js';
 import type { Engine, EngineFactory, EngineHost, ItemCount, QueueDepth } from './engine.js';
 import { ProcessClosedError } from './errors.js';
@@ -34,11 +35,11 @@ export class MemoryEngine implements Engine {
 
   // ── work in ───────────────────────────────────────────────────────────────
 
-  async submit(
+  submit(
     workload: Workload,
     source: Source<unknown>,
     options: SubmitOptions | undefined,
-  ): Promise<Job> {
+  ): Job | Promise<Job> {
     const { jobs, intake } = this.host;
     if (options !== undefined) checkSubmitOptions(options, workload);
     const work = this.readSource(source, options);
@@ -58,7 +59,11 @@ export class MemoryEngine implements Engine {
       uniqueKeys === undefined ? work : withoutDuplicates(work, uniqueKeys, job, workload.uniqueKeys);
     const rest = intake.submit(workload, job, taken, fromHandler);
     if (options?.signal !== undefined) jobs.cancelBy(options.signal, job);
-    const refusal = rest === undefined ? undefined : await rest.ended;
+    return rest === undefined ? job : this.whenTaken(job, rest);
+  }
+
+  private async whenTaken(job: Job, rest: ArrayProducer): Promise<Job> {
+    const refusal = await rest.ended;
     if (refusal !== undefined) throw refusal;
     return job;
   }

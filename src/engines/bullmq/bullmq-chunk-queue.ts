@@ -2,6 +2,7 @@ import type {
   ChunkCounts,
   ChunkQueue,
   ChunkQueueListener,
+  CompletedLease,
   Lease,
   LeaseNote,
   NewChunk,
@@ -88,6 +89,14 @@ export class BullmqChunkQueue implements ChunkQueue {
   async complete(lease: Lease): Promise<boolean> {
     const { job, token } = asBullmq(lease);
     return this.held(() => job.moveToCompleted(null, token, false), true);
+  }
+
+  async completeAndLease(lease: Lease): Promise<CompletedLease> {
+    let next: Lease | undefined = undefined;
+    const isHeld = await this.held(async () => {
+      next = await this.consume()?.completeAndLease(asBullmq(lease));
+    }, true);
+    return isHeld ? { isHeld, next } : { isHeld };
   }
 
   async giveBack(lease: Lease): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Worker, type RedisQueueBackend } from 'bullmq';
+import type { RedisQueueBackend } from 'bullmq';
 import { systemClock, type Timer } from '../../core/clock.js';
 import { promiseWithResolve } from '../../core/promise-with-resolve.js';
 import { toError } from '../../core/to-error.js';
@@ -8,6 +8,7 @@ import type { ChunkQueueListener } from '../durable/chunk-queue.js';
 import { BullmqLease } from './bullmq-lease.js';
 import { endClient, type RedisClient } from './redis-client.js';
 import { asStoreError } from './redis-failure.js';
+import { LeasingWorker } from './leasing-worker.js';
 import type { RedisLink } from './redis-link.js';
 import type { RedisStoreOptions } from './redis-store-options.js';
 
@@ -27,7 +28,7 @@ type ConsumerOptions = Pick<RedisStoreOptions, 'leaseMs' | 'lapseCheckMs'>;
  * themselves.
  */
 export class ChunkConsumer {
-  private readonly worker: Worker<unknown>;
+  private readonly worker: LeasingWorker;
   private readonly tokenPrefix = randomBytes(9).toString('base64url');
   private tokens = 0;
   private blockingClient: RedisClient | undefined = undefined;
@@ -48,7 +49,7 @@ export class ChunkConsumer {
     private readonly options: ConsumerOptions,
     private readonly listener: ChunkQueueListener,
   ) {
-    this.worker = new Worker<unknown>(name, null, {
+    this.worker = new LeasingWorker(name, null, {
       connection: link.client,
       prefix,
       autorun: false,
@@ -81,6 +82,12 @@ export class ChunkConsumer {
       if (waits) await this.pauseAfterError(stopped);
       return undefined;
     }
+  }
+
+  /** @returns the next lease; undefined when there is nothing to lease */
+  async completeAndLease({ job, token }: BullmqLease): Promise<BullmqLease | undefined> {
+    const next = await this.worker.completeAndLease(job, token);
+    return next && new BullmqLease(next, token);
   }
 
   /** Leases that wait return. */

@@ -57,6 +57,10 @@ export class ChunkBuilder {
   build(): string {
     const of = JSON.stringify(this.runs.map(({ kind, id, first, count }) => [kind, id, first, count]));
     const heads = this.heads === undefined ? '' : `"heads":${JSON.stringify(this.heads)},`;
-    return `{"v":1,"of":${of},${heads}"items":[${this.texts.join(',')}]}`;
+    const { texts } = this;
+    // All in one join: a text that is put together of others, a large one among them, is copied again before it can be sent.
+    const parts = [`{"v":1,"of":${of},${heads}"items":[${texts[0] ?? ''}`, ...texts.slice(1)];
+    parts[parts.length - 1] += ']}';
+    return parts.join(',');
   }
 }

@@ -3,9 +3,10 @@ import type { Job } from '../../core/job.js';
 import type { WorkerPool } from '../../core/worker-pool.js';
 import { burstOf } from '../../core/rate-limiter.js';
 import type { Workload } from '../../core/workload.js';
+import { CancelledJobs } from './cancelled-jobs.js';
 import { readChunk } from './chunk-format.js';
 import type { ChunkIds } from './chunk-ids.js';
-import type { Lease } from './chunk-queue.js';
+import type { Lease, NewChunk } from './chunk-queue.js';
 import { ProcessDiedError, UnreadableChunkError } from './durable-errors.js';
 import type { JobRecords } from './job-records.js';
 import type { LeaseKeeper } from './lease-keeper.js';
@@ -39,7 +40,8 @@ export interface IntakeSetting {
   readonly settled: (chunk: LeasedChunk) => void;
   /** The chunk is no more of this process, without having been settled. */
   readonly gone: (chunk: LeasedChunk) => void;
-  readonly leaseLost: (chunk: LeasedChunk) => void;
+  /** The items of the chunk go on in others. */
+  readonly divide: (chunk: LeasedChunk, into: readonly NewChunk[]) => void;
   readonly troubled: (error: unknown) => void;
 }
 
@@ -47,11 +49,14 @@ export interface IntakeSetting {
 export class ChunkIntake {
   /** Chunks whose item may have killed a process. */
   private readonly alone = new Set<LeasedChunk>();
+  private readonly cancelledJobs: CancelledJobs;
 
-  constructor(private readonly setting: IntakeSetting) {}
+  constructor(private readonly setting: IntakeSetting) {
+    this.cancelledJobs = new CancelledJobs(setting.records, setting.clock);
+  }
 
   /** @returns the chunk, or undefined when this version can't read it: it is left to others then */
-  async open(source: TypeQueue, lease: Lease): Promise<LeasedChunk | undefined> {
+  open(source: TypeQueue, lease: Lease): LeasedChunk | undefined {
     try {
       const content = readChunk(lease.chunkId, lease.content);
       return new LeasedChunk(
@@ -64,8 +69,9 @@ export class ChunkIntake {
       );
     } catch (error) {
       if (!(error instanceof UnreadableChunkError)) throw error;
-      this.setting.troubled(error);
-      await source.queue.postpone(lease, this.setting.clock.wallNow() + UNREADABLE_FOR_MS);
+      const { clock, troubled } = this.setting;
+      troubled(error);
+      source.queue.postpone(lease, clock.wallNow() + UNREADABLE_FOR_MS).catch(troubled);
       return undefined;
     }
   }
@@ -82,19 +88,41 @@ export class ChunkIntake {
     this.setting.settled(chunk);
   }
 
-  /** Has the items worked on. Resolves when the next chunk may come. */
-  async admit(chunk: LeasedChunk): Promise<void> {
+  /** Has the items worked on; at once, where nothing has to be asked of the store before. */
+  admit(chunk: LeasedChunk): void {
     const { lapses } = chunk.lease;
     // Its process died between the last note and the end.
-    if (chunk.open === 0) return this.settled(chunk);
-    if (lapses > 0 && chunk.size > 1) await this.split(chunk);
+    if (chunk.open === 0) this.settled(chunk);
+    else if (lapses > 0 && chunk.size > 1) this.setting.divide(chunk, splitSuspect(chunk, this.setting.ids));
     else if (lapses > FORGIVEN_LAPSES || chunk.content.heads?.[0]?.s === 1) void this.admitAlone(chunk);
-    else await this.admitAll(chunk);
+    else if (this.mayStart(chunk)) this.admitRuns(chunk);
+    else this.orGiveBack(chunk, this.admitAll(chunk));
+  }
+
+  /** What could not be looked at is not worked on here. */
+  private orGiveBack(chunk: LeasedChunk, work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      const { troubled, gone } = this.setting;
+      troubled(error);
+      gone(chunk);
+      chunk.queue.giveBack(chunk.lease).catch(troubled);
+    });
+  }
+
+  private mayStart(chunk: LeasedChunk): boolean {
+    if (this.setting.workload.options.rateLimit !== undefined) return false;
+    return chunk.runs.every(
+      ({ isTracked, job }) => !isTracked || this.cancelledJobs.lately(job.id) === false,
+    );
   }
 
   private async admitAll(chunk: LeasedChunk): Promise<void> {
     await this.dropCancelled([chunk]);
     await this.waitForRate(chunk.open);
+    this.admitRuns(chunk);
+  }
+
+  private admitRuns(chunk: LeasedChunk): void {
     if (chunk.isLost) return;
     for (const run of chunk.runs) if (!run.job.isCancelled) this.admitRun(chunk, run);
   }
@@ -130,13 +158,6 @@ export class ChunkIntake {
   }
 
   // ── items that may have killed a process ──────────────────────────────────
-
-  private async split(chunk: LeasedChunk): Promise<void> {
-    const { ids, gone, leaseLost } = this.setting;
-    await chunk.queue.add(splitSuspect(chunk, ids));
-    if (!(await chunk.queue.complete(chunk.lease))) leaseLost(chunk);
-    gone(chunk);
-  }
 
   private async admitAlone(chunk: LeasedChunk): Promise<void> {
     const { suspects, troubled } = this.setting;
@@ -176,12 +197,13 @@ export class ChunkIntake {
     const runs = chunks.flatMap((chunk) => chunk.runs.filter(({ isTracked }) => isTracked));
     const ids = [...new Set(runs.map(({ job }) => job.id))];
     if (ids.length === 0) return;
-    const cancelled = await this.setting.records.cancelled(ids);
+    const cancelled = await this.cancelledJobs.among(ids);
     for (const run of runs) if (cancelled.has(run.job.id)) this.cancel(run);
   }
 
   /** Drops what is leased of a job. */
   dropJob(jobId: string): void {
+    this.cancelledJobs.cancelledHere(jobId);
     for (const chunk of this.setting.keeper.all) {
       for (const run of chunk.runs) if (run.job.id === jobId) this.cancel(run);
     }

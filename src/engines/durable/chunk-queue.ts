@@ -37,6 +37,14 @@ export interface Lease {
   readonly noted: LeaseNote | undefined;
 }
 
+/** What became of a lease whose chunk was to be completed. */
+export type CompletedLease =
+  | {
+      readonly isHeld: true;
+      /** Undefined: there is none, as `lease` answers. */ readonly next: Lease | undefined;
+    }
+  | { readonly isHeld: false };
+
 /** What is kept beside the content of a chunk, which itself never changes. */
 export interface LeaseNote {
   /** Places of items that are settled, as bits (the first is the highest of the first byte), in base64; those are not to run again. */
@@ -98,6 +106,8 @@ export interface ChunkQueue {
   read(chunkId: string): Promise<unknown>;
   /** Ends a chunk: all that was to be done for its items is stored. */
   complete(lease: Lease): Promise<boolean>;
+  /** The same, and leases the next chunk that is due with it, in one way to the store. */
+  completeAndLease(lease: Lease): Promise<CompletedLease>;
   /** Gives a chunk back, to be leased next. */
   giveBack(lease: Lease): Promise<boolean>;
   /** Gives a chunk back, not to be leased before the moment, in milliseconds since the Unix epoch. */

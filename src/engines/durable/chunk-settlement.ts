@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import { byQueue } from './by-queue.js';
 import type { ChunkLimits } from './chunk-builder.js';
 import type { ChunkIds } from './chunk-ids.js';
-import type { ChunkQueue, NewChunk } from './chunk-queue.js';
+import type { ChunkQueue, Lease, NewChunk } from './chunk-queue.js';
 import type { JobRecords } from './job-records.js';
 import type { ChunkPart, DeadInChunk, LeasedChunk } from './leased-chunk.js';
 import { makeRemainder } from './remainder.js';
@@ -25,6 +25,9 @@ export interface SettlementSetting {
   readonly chunkEnded: (chunk: LeasedChunk) => void;
   /** The lease ran out before the chunk was settled. */
   readonly leaseLost: (chunk: LeasedChunk) => void;
+  /** Whether the next chunk of its queue is to be leased with the end of this one; `nextLeased` is called then. */
+  readonly claimsNext: (chunk: LeasedChunk) => boolean;
+  readonly nextLeased: (chunk: LeasedChunk, next: Lease | undefined) => void;
   /** Items of these jobs have ended. */
   readonly recordsRaised: (jobIds: readonly string[]) => void;
   readonly troubled: (error: unknown) => void;
@@ -39,6 +42,9 @@ export interface SettlementSetting {
 export class ChunkSettlement {
   private gathering: LeasedChunk[] = [];
   private isGathering = false;
+  /** Chunks of which nothing has to be written down but that all of their items are done. */
+  private done: LeasedChunk[] = [];
+  private isRaising = false;
   private readonly underWay = new Set<Promise<void>>();
   /** Chunks of which a part is being written down: their end has to wait for that. */
   private readonly inParts = new Set<LeasedChunk>();
@@ -49,8 +55,40 @@ export class ChunkSettlement {
   /** All items of the chunk have an outcome. */
   settle(chunk: LeasedChunk): void {
     if (this.inParts.has(chunk)) return;
-    if (chunk.isClean && !chunk.hasRecords) this.run(() => this.complete([chunk]));
-    else this.gather(chunk);
+    if (!chunk.isClean) this.gather(chunk);
+    else if (chunk.hasRecords) this.raise(chunk);
+    else this.run(() => this.complete([chunk]));
+  }
+
+  /** What ends while the records are told of others goes together with the next call. */
+  private raise(chunk: LeasedChunk): void {
+    this.done.push(chunk);
+    if (this.isRaising) return;
+    this.isRaising = true;
+    this.run(async () => {
+      // What ends in the same turn is of the first call.
+      await Promise.resolve();
+      while (this.done.length > 0) await this.raiseAll();
+      this.isRaising = false;
+    });
+  }
+
+  private async raiseAll(): Promise<void> {
+    const chunks = this.done;
+    this.done = [];
+    // It does not matter whose lease it is: that an item has ended counts once.
+    if (await this.write(partsOf(chunks))) this.run(() => this.complete(chunks));
+  }
+
+  /** The items of the chunk go on in other chunks. */
+  divide(chunk: LeasedChunk, into: readonly NewChunk[]): void {
+    const { queue } = chunk;
+    this.run(async () => {
+      const held = await this.confirm(queue, [chunk]);
+      if (held.length === 0) return;
+      const isStored = await this.untilAnswered(held, async () => void (await queue.add(into)));
+      if (isStored) await this.complete(held);
+    });
   }
 
   /**
@@ -72,8 +110,8 @@ export class ChunkSettlement {
   private async writePart(chunk: LeasedChunk, part: ChunkPart): Promise<void> {
     const { queue, lease } = chunk;
     const isHeld = (await this.confirm(queue, [chunk])).length > 0;
-    if (isHeld && (await this.write(queue, [{ chunk, part }]))) {
-      await this.untilAnswered(queue, [chunk], () => queue.note(lease, { settled: part.settled }));
+    if (isHeld && (await this.write([{ chunk, part }]))) {
+      await this.untilAnswered([chunk], () => queue.note(lease, { settled: part.settled }));
     }
   }
 
@@ -108,28 +146,23 @@ export class ChunkSettlement {
   /** @param chunks all of one queue */
   private async writeDown(chunks: readonly LeasedChunk[]): Promise<void> {
     const { queue } = chunks[0]!;
-    // Where nothing is written but what has ended, it does not matter whose lease it is: that an item has ended counts once.
-    const held = chunks.every(({ isClean }) => isClean) ? chunks : await this.confirm(queue, chunks);
+    const held = await this.confirm(queue, chunks);
     if (held.length === 0) return;
     const [back, rest] = partition(held, goesBackAsItIs);
     await Promise.all(back.map((chunk) => this.giveBack(chunk)));
-    const parts = rest.map((chunk) => ({ chunk, part: chunk.takePart() }));
-    if (await this.write(queue, parts)) await this.complete(rest);
+    if (await this.write(partsOf(rest))) await this.complete(rest);
   }
 
-  /** @returns whether all of it is written; else the leases are lost */
-  private async write(
-    queue: ChunkQueue,
-    parts: readonly { readonly chunk: LeasedChunk; readonly part: ChunkPart }[],
-  ): Promise<boolean> {
+  /** @param parts those with a remainder all of one queue. @returns whether all of it is written; else the leases are lost */
+  private async write(parts: readonly PartOfChunk[]): Promise<boolean> {
     const { records, recordsRaised, bury } = this.setting;
     const chunks = parts.map(({ chunk }) => chunk);
     const dead = parts.flatMap(({ part }) => part.dead ?? []);
     const ended = parts.flatMap(({ part }) => part.ended);
     let remainder: NewChunk[] | undefined = undefined;
-    const isWritten = await this.untilAnswered(queue, chunks, async () => {
+    const isWritten = await this.untilAnswered(chunks, async () => {
       remainder ??= await this.remainderOf(parts);
-      if (remainder.length > 0) await queue.add(remainder);
+      if (remainder.length > 0) await chunks[0]!.queue.add(remainder);
       if (dead.length > 0) await bury(dead);
       if (ended.length > 0) await records.raise(ended);
     });
@@ -137,9 +170,7 @@ export class ChunkSettlement {
     return isWritten;
   }
 
-  private remainderOf(
-    parts: readonly { readonly chunk: LeasedChunk; readonly part: ChunkPart }[],
-  ): Promise<NewChunk[]> {
+  private remainderOf(parts: readonly PartOfChunk[]): Promise<NewChunk[]> {
     const { clock, limits, ids } = this.setting;
     const leaving = parts.flatMap(({ chunk, part: { leaving: items } }) => (items ? [{ chunk, items }] : []));
     return makeRemainder(leaving, clock.wallNow(), limits, ids);
@@ -148,7 +179,7 @@ export class ChunkSettlement {
   /** Prolongs the leases, so that what is written from now on is written under them. @returns the chunks that are held */
   private async confirm(queue: ChunkQueue, chunks: readonly LeasedChunk[]): Promise<readonly LeasedChunk[]> {
     let lost: readonly string[] = [];
-    const isAnswered = await this.untilAnswered(queue, chunks, async () => {
+    const isAnswered = await this.untilAnswered(chunks, async () => {
       lost = await queue.renew(chunks.map(({ lease }) => lease));
     });
     if (!isAnswered) return [];
@@ -158,7 +189,16 @@ export class ChunkSettlement {
   }
 
   private async complete(chunks: readonly LeasedChunk[]): Promise<void> {
-    await Promise.all(chunks.map((chunk) => this.end(chunk, () => chunk.queue.complete(chunk.lease))));
+    await Promise.all(chunks.map((chunk) => this.end(chunk, () => this.completeOne(chunk))));
+  }
+
+  private async completeOne(chunk: LeasedChunk): Promise<boolean> {
+    const { queue, lease } = chunk;
+    const { claimsNext, nextLeased } = this.setting;
+    if (!claimsNext(chunk)) return queue.complete(lease);
+    const completed = await queue.completeAndLease(lease);
+    if (completed.isHeld) nextLeased(chunk, completed.next);
+    return completed.isHeld;
   }
 
   private giveBack(chunk: LeasedChunk): Promise<void> {
@@ -174,7 +214,8 @@ export class ChunkSettlement {
 
   private async end(chunk: LeasedChunk, act: () => Promise<boolean>): Promise<void> {
     let isHeld = false;
-    const isAnswered = await this.untilAnswered(chunk.queue, [chunk], async () => {
+    chunk.isEnding = true;
+    const isAnswered = await this.untilAnswered([chunk], async () => {
       isHeld = await act();
     });
     if (!isAnswered) return;
@@ -183,11 +224,7 @@ export class ChunkSettlement {
   }
 
   /** Tries until the store has answered, or all leases are lost. @returns whether it has */
-  private async untilAnswered(
-    queue: ChunkQueue,
-    chunks: readonly LeasedChunk[],
-    act: () => Promise<void>,
-  ): Promise<boolean> {
+  private async untilAnswered(chunks: readonly LeasedChunk[], act: () => Promise<void>): Promise<boolean> {
     for (;;) {
       try {
         await act();
@@ -207,6 +244,15 @@ export class ChunkSettlement {
     chunk.isLost = true;
     this.setting.chunkEnded(chunk);
   }
+}
+
+interface PartOfChunk {
+  readonly chunk: LeasedChunk;
+  readonly part: ChunkPart;
+}
+
+function partsOf(chunks: readonly LeasedChunk[]): PartOfChunk[] {
+  return chunks.map((chunk) => ({ chunk, part: chunk.takePart() }));
 }
 
 /** A chunk that must stay the same one, as it holds a key or a place in an order; or of which nothing has been done. */

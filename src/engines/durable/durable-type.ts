@@ -7,23 +7,21 @@ import type { ChunkLimits } from './chunk-builder.js';
 import { itemsOfChunk } from './chunk-format.js';
 import type { ChunkIds } from './chunk-ids.js';
 import { ChunkIntake } from './chunk-intake.js';
-import type { Lease } from './chunk-queue.js';
+import type { NewChunk } from './chunk-queue.js';
 import { ChunkSettlement } from './chunk-settlement.js';
 import type { DurableOptions } from './durable-options.js';
 import { GroupCommit } from './group-commit.js';
-import { itemsToHold } from './lease-ahead.js';
 import { LeaseKeeper } from './lease-keeper.js';
-import { LeaseLoop } from './lease-loop.js';
 import type { DeadInChunk, LeasedChunk } from './leased-chunk.js';
 import type { LetterShelf } from './letter-shelf.js';
 import { toDeadLetter, toStoredLetter } from './letters.js';
-import { RateOfItems } from './rate-of-items.js';
 import { SharedPause } from './shared-pause.js';
 import type { StoredHomes } from './stored-home.js';
 import type { Store } from './store.js';
 import type { SuspectGate } from './suspects.js';
+import { TypeLeases } from './type-leases.js';
 import { TypePulse } from './type-pulse.js';
-import { TypeQueues, type TypeQueue } from './type-queues.js';
+import { TypeQueues } from './type-queues.js';
 import type { TypeState } from './type-state.js';
 
 /** What the worker types of a durable engine share. */
@@ -53,12 +51,8 @@ export class DurableType {
   private readonly keeper: LeaseKeeper;
   private readonly intake: ChunkIntake;
   private readonly pulse: TypePulse;
-  private readonly rate: RateOfItems;
-  private readonly loops = new Map<TypeQueue, LeaseLoop>();
+  private readonly leases: TypeLeases;
   private readonly commits = new Map<number, GroupCommit>();
-  /** Leased items that have no outcome yet, by the queue that they are of. */
-  private readonly held = new Map<TypeQueue, number>();
-  private readonly sources = new Map<LeasedChunk, TypeQueue>();
   private isBringing = false;
   private isOrdered = false;
 
@@ -78,7 +72,6 @@ export class DurableType {
     this.letters = store.letters(this.type);
     this.state = store.state(this.type);
     this.pauses = new SharedPause(workload, this.queues, this.state);
-    this.rate = new RateOfItems(clock);
     // What is leased together starts together, as far as a rate limit goes.
     const most = rateLimit === undefined ? Infinity : burstOf(rateLimit);
     this.limits = { chunkSize: Math.min(options.chunkSize, most), maxChunkBytes: options.maxChunkBytes };
@@ -88,7 +81,9 @@ export class DurableType {
       ids,
       records,
       bury: (dead) => this.bury(dead),
-      chunkEnded: (chunk) => this.keeper.remove(chunk),
+      chunkEnded: (chunk) => this.chunkEnded(chunk),
+      claimsNext: (chunk) => this.leases.claimsNext(chunk),
+      nextLeased: (chunk, lease) => this.leases.nextLeased(chunk, lease),
       leaseLost: (chunk) => this.leaseLost(chunk, undefined),
       recordsRaised: setting.recordsRaised,
       troubled,
@@ -111,7 +106,17 @@ export class DurableType {
       maxDeaths: options.maxDeaths,
       settled: (chunk) => this.settled(chunk),
       gone: (chunk) => this.gone(chunk),
-      leaseLost: (chunk) => this.leaseLost(chunk, undefined),
+      divide: (chunk, into) => this.divide(chunk, into),
+      troubled,
+    });
+    this.leases = new TypeLeases({
+      clock,
+      workload,
+      open: (source, lease) => this.intake.open(source, lease),
+      admit: (chunk) => {
+        this.keeper.add(chunk);
+        this.intake.admit(chunk);
+      },
       troubled,
     });
     this.pulse = new TypePulse(this, setting);
@@ -131,7 +136,7 @@ export class DurableType {
   /** Begins to lease items. */
   bringWork(): void {
     this.isBringing = true;
-    this.leaseFrom(this.queues.lanes, () => this.wantedOfLanes());
+    this.leases.fromLanes(this.queues.lanes);
     this.pulse.start();
   }
 
@@ -146,79 +151,39 @@ export class DurableType {
   /** Items with order keys are there. */
   leaseOrdered(): void {
     if (!this.isBringing) return;
-    for (const partition of this.queues.partitions) {
-      this.leaseFrom([partition], () => this.wantedOfPartition(partition));
-    }
-  }
-
-  private leaseFrom(sources: readonly TypeQueue[], wanted: () => number): void {
-    if (this.loops.has(sources[0]!)) return;
-    const { clock, troubled } = this.setting;
-    const take = (source: TypeQueue, lease: Lease) => this.take(source, lease);
-    const loop = new LeaseLoop(sources, { clock, wanted, take, troubled });
-    for (const source of sources) {
-      this.loops.set(source, loop);
-      if (source.isOrdered) void source.queue.limitLeases(1).catch(troubled);
-      source.queue.watchLapses();
-    }
-    loop.start();
-  }
-
-  private wantedOfLanes(): number {
-    const { workload, rate } = this;
-    if (workload.isPaused) return 0;
-    const held = this.queues.lanes.reduce((sum, lane) => sum + this.heldOf(lane), 0);
-    return itemsToHold(rate.perMs, workload.options.maxConcurrency, workload.itemsAtOnce) - held;
-  }
-
-  private wantedOfPartition(partition: TypeQueue): number {
-    return this.workload.isPaused ? 0 : 1 - this.heldOf(partition);
-  }
-
-  private heldOf(source: TypeQueue): number {
-    return this.held.get(source) ?? 0;
-  }
-
-  private async take(source: TypeQueue, lease: Lease): Promise<number> {
-    const chunk = await this.intake.open(source, lease);
-    if (chunk === undefined) return 1;
-    this.sources.set(chunk, source);
-    this.hold(source, chunk.size);
-    this.keeper.add(chunk);
-    await this.intake.admit(chunk);
-    return chunk.size;
-  }
-
-  private hold(source: TypeQueue, items: number): void {
-    this.held.set(source, this.heldOf(source) + items);
-  }
-
-  /** The workers have done with the chunk. */
-  private letGoOf(chunk: LeasedChunk): void {
-    const source = this.sources.get(chunk);
-    if (source === undefined) return;
-    this.sources.delete(chunk);
-    this.hold(source, -chunk.size);
-    this.loops.get(source)!.wake();
+    for (const partition of this.queues.partitions) this.leases.fromPartition(partition);
   }
 
   /** More may be leased now. */
   pauseChanged(): void {
-    for (const loop of new Set(this.loops.values())) loop.wake();
+    this.leases.wake();
   }
 
   // ── what becomes of the items ─────────────────────────────────────────────
 
   private settled(chunk: LeasedChunk): void {
-    this.rate.count(chunk.size);
-    this.letGoOf(chunk);
-    if (chunk.isLost) this.keeper.remove(chunk);
-    else this.settlement.settle(chunk);
+    if (!this.leases.has(chunk)) return;
+    this.leases.workedOff(chunk);
+    if (chunk.isLost) return this.chunkEnded(chunk);
+    this.leases.claimNext(chunk);
+    this.settlement.settle(chunk);
   }
 
+  private divide(chunk: LeasedChunk, into: readonly NewChunk[]): void {
+    this.leases.workedOff(chunk);
+    this.settlement.divide(chunk, into);
+  }
+
+  /** The chunk goes without having been settled. */
   private gone(chunk: LeasedChunk): void {
-    this.letGoOf(chunk);
+    if (!this.leases.has(chunk)) return;
+    this.leases.workedOff(chunk);
+    this.chunkEnded(chunk);
+  }
+
+  private chunkEnded(chunk: LeasedChunk): void {
     this.keeper.remove(chunk);
+    this.leases.ended(chunk);
   }
 
   private renewed(chunks: readonly LeasedChunk[]): void {
@@ -274,7 +239,7 @@ export class DurableType {
   async stopBringing(): Promise<void> {
     this.isBringing = false;
     this.pulse.stop();
-    await Promise.all([...new Set(this.loops.values())].map((loop) => loop.stop()));
+    await this.leases.stop();
   }
 
   /** All items have been settled or handed back: writes down what became of them. */

@@ -2,7 +2,7 @@ import { jsonText, NotJsonError } from '../../core/json-text.js';
 import { InvalidPayloadError, ItemTooLargeError } from './durable-errors.js';
 
 /** A character of a text takes up to three bytes. */
-const BYTES_OF_CHARACTER = 3;
+export const BYTES_OF_CHARACTER = 3;
 
 /**
  * A payload as it is stored.

@@ -72,8 +72,9 @@ export class LeaseKeeper {
   private async renewIn(queue: ChunkQueue, chunks: readonly LeasedChunk[], unheardMs: number): Promise<void> {
     const lost = new Set(await queue.renew(chunks.map(({ lease }) => lease)));
     for (const chunk of chunks) {
-      // It may have been settled while the store answered.
-      if (!lost.has(chunk.lease.chunkId) || chunk.isLost || !this.chunks.has(chunk)) continue;
+      if (!lost.has(chunk.lease.chunkId) || chunk.isLost) continue;
+      // It may be that it has been completed while the store was asked: who ends it is told whether it was held.
+      if (chunk.isEnding || !this.chunks.has(chunk)) continue;
       chunk.isLost = true;
       this.remove(chunk);
       this.listener.lost(chunk, unheardMs);

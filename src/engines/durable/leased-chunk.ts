@@ -60,6 +60,8 @@ export class LeasedChunk {
   dead: DeadInChunk[] | undefined = undefined;
   /** Whether the lease ran out: what becomes of its items counts for nothing. */
   isLost = false;
+  /** Whether its end is being told to the store. */
+  isEnding = false;
   private readonly outcomes: Uint8Array;
 
   /**

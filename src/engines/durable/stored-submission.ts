@@ -6,19 +6,14 @@ import type { ClassifiedSource } from '../../core/sources.js';
 import type { SubmitOptions } from '../../core/submit-options.js';
 import type { TimeSlices } from '../../core/time-slices.js';
 import { toError } from '../../core/to-error.js';
-import { BoundedWrites } from './bounded-writes.js';
+import { ArrayPacking } from './array-packing.js';
 import type { ChunkIds } from './chunk-ids.js';
 import type { ChunkQueue } from './chunk-queue.js';
 import { ChunkPacker, type PackedChunk } from './chunk-packer.js';
 import type { DurableType } from './durable-type.js';
 import { itemText } from './item-text.js';
 import type { JobRecords, SourceEndRecord } from './job-records.js';
-
-/** Chunks that go to the store in one call. */
-const CHUNKS_AT_ONCE = 8;
-
-/** Calls that may be under way at a time. */
-const WRITES = 2;
+import { WriteBehind } from './write-behind.js';
 
 /** What a submission works with. */
 export interface SubmissionSetting {
@@ -36,7 +31,7 @@ export interface SubmissionSetting {
  */
 export class StoredSubmission implements JobProducer {
   private readonly packer: ChunkPacker;
-  private readonly writes: BoundedWrites;
+  private readonly writes = new WriteBehind();
   private isStopped = false;
   /** Ends the wait for the next item of a stream. */
   private wakeUp: () => void = () => undefined;
@@ -50,8 +45,6 @@ export class StoredSubmission implements JobProducer {
     private readonly setting: SubmissionSetting,
   ) {
     this.packer = new ChunkPacker(job, type, options, setting);
-    // One after another where the order counts: the second write might overtake the first.
-    this.writes = new BoundedWrites(options.orderKey === undefined ? WRITES : 1);
     job.producer = this;
   }
 
@@ -66,32 +59,41 @@ export class StoredSubmission implements JobProducer {
    * @throws InvalidPayloadError, ItemTooLargeError, InvalidOptionsError, and nothing is stored; what the store throws
    */
   async storeAll(work: Exclude<ClassifiedSource<unknown>, { kind: 'stream' }>): Promise<void> {
-    await this.packAll(work);
+    const packing = this.packingOf(work);
+    await packing.pack();
+    await packing.checkRest();
     await this.create();
     try {
-      await this.flush();
+      await this.storeAllOf(packing);
       const failure = work.kind === 'array' ? work.failure : undefined;
       await this.seal(
         failure === undefined ? this.endOfSource() : { kind: 'failed', message: failure.message },
       );
     } catch (error) {
+      await this.writes.end().catch(() => undefined);
       await this.seal({ kind: 'interrupted' }).catch(() => undefined);
       throw error;
     }
   }
 
-  private async packAll(work: Exclude<ClassifiedSource<unknown>, { kind: 'stream' }>): Promise<void> {
-    const payloads = work.kind === 'item' ? [work.payload] : work.payloads;
+  private packingOf(work: Exclude<ClassifiedSource<unknown>, { kind: 'stream' }>): ArrayPacking {
     const { uniqueKey, orderKey } = this.options;
-    const uniqueKeys = uniqueKey === undefined ? undefined : keysOf('uniqueKey', uniqueKey, work);
-    const orderKeys = orderKey === undefined ? undefined : keysOf('orderKey', orderKey, work);
+    const items = {
+      payloads: work.kind === 'item' ? [work.payload] : work.payloads,
+      uniqueKeys: uniqueKey === undefined ? undefined : keysOf('uniqueKey', uniqueKey, work),
+      orderKeys: orderKey === undefined ? undefined : keysOf('orderKey', orderKey, work),
+    };
+    const { type, limits } = this.type;
     const { maxItemBytes, slices } = this.setting;
-    const { type } = this.type;
-    for (let place = 0; place < payloads.length; place++) {
-      const text = itemText(payloads[place], type, place, maxItemBytes);
-      this.packer.add(text, uniqueKeys?.[place], orderKeys?.[place]);
-      if (slices.spend(1)) await slices.pause();
+    return new ArrayPacking(items, this.packer, { type, limits, maxItemBytes, slices });
+  }
+
+  private async storeAllOf(packing: ArrayPacking): Promise<void> {
+    while (!this.packer.isEmpty && !this.job.isCancelled) {
+      await this.write();
+      await packing.pack();
     }
+    await this.writes.end();
   }
 
   private endOfSource(): SourceEndRecord {
@@ -133,7 +135,7 @@ export class StoredSubmission implements JobProducer {
       if (next === undefined) break;
       if (next.done === true) return;
       this.addPayload(next.value);
-      if (this.packer.packed >= CHUNKS_AT_ONCE) await this.write(this.packer.take(CHUNKS_AT_ONCE));
+      if (this.packer.isWriteFull) await this.write();
       if (slices.spend(1)) await slices.pause();
     }
     void closeIterator(iterator);
@@ -141,7 +143,7 @@ export class StoredSubmission implements JobProducer {
 
   /** A source that has to be waited for must not hold back what it has given already. @returns undefined when it was stopped */
   private async waitFor<Next>(answer: PromiseLike<Next>): Promise<Next | undefined> {
-    if (this.packer.size > 0) await this.flushUnless(answer);
+    if (!this.packer.isEmpty) await this.flushUnless(answer);
     return this.unlessStopped(answer);
   }
 
@@ -179,12 +181,12 @@ export class StoredSubmission implements JobProducer {
   /** Stores all that has been read. */
   private async flush(): Promise<void> {
     this.packer.close();
-    while (this.packer.packed > 0 && !this.job.isCancelled)
-      await this.write(this.packer.take(CHUNKS_AT_ONCE));
+    if (!this.packer.isEmpty && !this.job.isCancelled) await this.write();
     await this.writes.end();
   }
 
-  private write(chunks: readonly PackedChunk[]): Promise<void> {
+  private write(): Promise<void> {
+    const chunks = this.packer.take();
     return this.writes.begin(() => this.store(chunks));
   }
 
