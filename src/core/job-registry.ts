@@ -3,6 +3,7 @@ import type { EventChannel } from './events.js';
 import type { JobHome } from './job-home.js';
 import { Job, type JobOptions } from './job.js';
 import { SignalCancels } from './signal-cancels.js';
+import { toError } from './to-error.js';
 import type { WorkerPool } from './worker-pool.js';
 import type { Workloads } from './workloads.js';
 
@@ -11,7 +12,9 @@ export class JobRegistry {
   /** Tells the jobs of one process from those of all others. */
   readonly idPrefix = randomBytes(6).toString('base64url');
   private readonly tracked = new Map<string, Job>();
-  private readonly signalCancels = new SignalCancels();
+  private readonly signalCancels = new SignalCancels((error) =>
+    this.events.emit('engineTroubled', { error: toError(error) }),
+  );
   private sequence = 0;
 
   constructor(

@@ -177,11 +177,20 @@ export class Job {
   /**
    * Stops reading the source, drops the items that wait and aborts the signals of those that run. An item that
    * completes all the same counts as done. A job that has ended is left as it is.
+   *
+   * @throws JobNotTrackedError on a durable engine, when it is a job of one item that nobody asked to track; what its store
+   *   throws while it is away: the job goes on then, and can be cancelled again
    */
   async cancel(): Promise<void> {
     if (this.isCancelled || this.ended) return;
     this.isCancelled = true;
-    await this.home.cancelJob(this);
+    try {
+      await this.home.cancelJob(this);
+    } catch (error) {
+      // It can be asked for again.
+      this.isCancelled = false;
+      throw error;
+    }
   }
 
   /** Runs its items now that await a retry. @returns how many */

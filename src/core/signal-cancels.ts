@@ -5,9 +5,12 @@ export class SignalCancels {
   /** One listener serves all jobs of a signal: at more than ten, Node warns of a leak. */
   private readonly jobsBySignal = new Map<AbortSignal, Set<Job>>();
 
+  /** @param refused told when a job could not be cancelled: nobody waits for it who could be */
+  constructor(private readonly refused: (error: unknown) => void) {}
+
   /** Cancels `job` when `signal` aborts, as long as the job has not ended. */
   watch(signal: AbortSignal, job: Job): void {
-    if (signal.aborted) void job.cancel();
+    if (signal.aborted) this.cancel(job);
     else this.add(signal, job);
   }
 
@@ -34,6 +37,10 @@ export class SignalCancels {
   private readonly cancelAll = (event: Event): void => {
     const signal = event.target as AbortSignal;
     const jobs = this.jobsBySignal.get(signal) ?? [];
-    for (const job of jobs) void job.cancel();
+    for (const job of jobs) this.cancel(job);
   };
+
+  private cancel(job: Job): void {
+    job.cancel().catch(this.refused);
+  }
 }

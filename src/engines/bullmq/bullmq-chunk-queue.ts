@@ -12,7 +12,7 @@ import { BullmqLease } from './bullmq-lease.js';
 import { ChunkConsumer } from './chunk-consumer.js';
 import { TextQueue } from './chunk-job.js';
 import { encodeKeyPart, typeKeyPrefix } from './key-names.js';
-import { isLostLease } from './lost-lease.js';
+import { isGone, isLostLease } from './lost-lease.js';
 import { pipelined } from './lua-script.js';
 import type { RedisLink } from './redis-link.js';
 import type { RedisStoreOptions } from './redis-store-options.js';
@@ -149,6 +149,10 @@ export class BullmqChunkQueue implements ChunkQueue {
     await this.link.ask(() => this.queue.resume());
   }
 
+  async isPaused(): Promise<boolean> {
+    return this.link.ask(() => this.queue.isPaused());
+  }
+
   async limitLeases(most: number): Promise<void> {
     this.isLimited = true;
     await this.link.persist(() => this.queue.setGlobalConcurrency(most));
@@ -183,10 +187,13 @@ export class BullmqChunkQueue implements ChunkQueue {
   /** @returns false when the lease is lost */
   private async held(use: () => Promise<unknown>, leavesRoom = false): Promise<boolean> {
     const isHeld = await this.link.persist(async () => {
+      const { losses } = this.link;
       try {
         await use();
         return true;
       } catch (error) {
+        // It was done the first time that it was sent, and the answer was lost with the connection.
+        if (isGone(error) && this.link.losses > losses) return true;
         if (isLostLease(error)) return false;
         throw error;
       }

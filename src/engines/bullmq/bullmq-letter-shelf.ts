@@ -13,18 +13,21 @@ const SEQUENCE_START = PRIORITY * 2 ** 32;
 const REMOVED_AT_ONCE = 500;
 
 /**
- * KEYS: 1 BullMQ's set of waiting jobs that have a priority. ARGV: 1 what a job's key begins with, then ids. Of several who remove
- * the same letter, one is told that it was there; BullMQ's own script tells all.
+ * KEYS: 1 BullMQ's set of waiting jobs that have a priority. ARGV: 1 what a job's key begins with, then for each letter its id and
+ * the number that it was read with. Of several who remove the same letter, one is told that it was there; BullMQ's own script tells
+ * all. A letter that has been replaced since has another number.
  */
 const removeLetters: LuaScript = {
   name: 'workerRemoveLetters',
   keys: 1,
   lua: `
 local removed = {}
-for at = 2, #ARGV do
-  if redis.call('ZREM', KEYS[1], ARGV[at]) == 1 then
-    redis.call('DEL', ARGV[1] .. ARGV[at])
-    table.insert(removed, ARGV[at])
+for at = 2, #ARGV, 2 do
+  local id = ARGV[at]
+  if tonumber(redis.call('ZSCORE', KEYS[1], id) or -1) == tonumber(ARGV[at + 1]) then
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('DEL', ARGV[1] .. id)
+    table.insert(removed, id)
   end
 end
 return removed`,
@@ -49,10 +52,19 @@ export class BullmqLetterShelf implements LetterShelf {
       opts: { jobId: toJobId(letter.id), priority: PRIORITY },
     }));
     return this.link.persist(async () => {
+      await this.removeEarlier(letters);
       if (jobs.length > 0) await this.queue.addBulk(jobs);
       const shelved = await this.findNow(letters.map(({ id }) => id));
       return { shelved, count: await this.countNow() };
     });
+  }
+
+  /** Those that tell of an earlier death of the same items. */
+  private async removeEarlier(letters: readonly StoredLetter[]): Promise<void> {
+    const deaths = new Map(letters.map(({ id, diedAtMs }) => [id, diedAtMs]));
+    const there = await this.findNow([...deaths.keys()]);
+    const earlier = there.filter(({ id, diedAtMs }) => diedAtMs !== deaths.get(id));
+    if (earlier.length > 0) await this.removeNow(earlier);
   }
 
   count(): Promise<number> {
@@ -83,13 +95,12 @@ export class BullmqLetterShelf implements LetterShelf {
     return this.link.ask(() => this.findNow(ids));
   }
 
-  async remove(ids: readonly string[]): Promise<readonly string[]> {
-    const byJobId = new Map(ids.map((id) => [toJobId(id), id]));
-    const jobIds = [...byJobId.keys()];
+  async remove(letters: readonly ShelvedLetter[]): Promise<readonly string[]> {
+    const byJobId = new Map(letters.map(({ id }) => [toJobId(id), id]));
     const removed: string[] = [];
-    for (let start = 0; start < jobIds.length; start += REMOVED_AT_ONCE) {
-      const part = jobIds.slice(start, start + REMOVED_AT_ONCE);
-      removed.push(...((await this.link.ask(() => this.removeNow(part))) as string[]));
+    for (let start = 0; start < letters.length; start += REMOVED_AT_ONCE) {
+      const part = letters.slice(start, start + REMOVED_AT_ONCE);
+      removed.push(...(await this.link.ask(() => this.removeNow(part))));
     }
     return removed.map((jobId) => byJobId.get(jobId)!);
   }
@@ -123,12 +134,16 @@ export class BullmqLetterShelf implements LetterShelf {
     return this.read(jobIds, scores as (string | null)[]);
   }
 
-  private removeNow(jobIds: readonly string[]): Promise<unknown> {
-    return runScript(this.link.client, {
+  private async removeNow(letters: readonly ShelvedLetter[]): Promise<string[]> {
+    const removed = await runScript(this.link.client, {
       script: removeLetters,
       keys: [this.order],
-      values: [this.queue.toKey(''), ...jobIds],
+      values: [
+        this.queue.toKey(''),
+        ...letters.flatMap(({ id, sequence }) => [toJobId(id), SEQUENCE_START + sequence]),
+      ],
     });
+    return removed as string[];
   }
 
   /** One that was removed meanwhile, or has no score, is left out. */

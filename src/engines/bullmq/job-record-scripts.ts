@@ -2,21 +2,34 @@ import type { LuaScript } from './lua-script.js';
 
 /**
  * A job's record: KEYS[1] is a hash with its counts, KEYS[2] a text with two bits for each item, in the order of the items:
- * 00 it has not ended, 10 it is done, 11 it is dead. ARGV[1] and ARGV[2] say for how many milliseconds a record is kept, of a
- * job that goes on and of one that has ended. Without a record, nothing is done.
+ * 00 it has not ended, 01 it was dropped with its job, 10 it is done, 11 it is dead. ARGV[1] and ARGV[2] say for how many
+ * milliseconds a record is kept, of a job of which items may still come and of one that is over. Without a record, nothing is done.
  */
 const START = `
 local record, bits = KEYS[1], KEYS[2]
 if redis.call('EXISTS', record) == 0 then return 0 end
 
+local function read()
+  local fields = redis.call('HMGET', record, 'accepted', 'done', 'dead', 'dropped', 'sealed', 'cancelled')
+  local ended = tonumber(fields[2]) + tonumber(fields[3])
+  return tonumber(fields[1]), ended, tonumber(fields[4] or 0), fields[5], fields[6]
+end
+
 local function hasEnded()
-  local fields = redis.call('HMGET', record, 'accepted', 'done', 'dead', 'sealed', 'cancelled')
-  if fields[5] then return true end
-  return fields[4] and tonumber(fields[2]) + tonumber(fields[3]) >= tonumber(fields[1])
+  local accepted, ended, _, sealed, cancelled = read()
+  if cancelled then return true end
+  return sealed and ended >= accepted
+end
+
+-- A cancelled job has ended, and its record says so to those who lease its items later.
+local function isOver()
+  local accepted, ended, dropped, sealed, cancelled = read()
+  return (sealed or cancelled) and ended + dropped >= accepted
 end
 
 local function keep()
-  local ttl = hasEnded() and ARGV[2] or ARGV[1]
+  local ttl = ARGV[2]
+  if not isOver() then ttl = math.max(tonumber(ARGV[1]), redis.call('PTTL', record)) end
   redis.call('PEXPIRE', record, ttl)
   redis.call('PEXPIRE', bits, ttl)
 end
@@ -65,43 +78,47 @@ return 1`,
 );
 
 /**
- * ARGV: from 3 on, for each range of items the first index, how many, and 'done' or 'dead'. Four items share a byte. Nearly
- * always none of a range has ended, and whole bytes are written without a look at each item.
+ * ARGV: from 3 on, for each range of items the first index, how many, and 'done', 'dead' or 'dropped'. Four items share a byte.
+ * Nearly always none of a range has ended, and whole bytes are written without a look at each item.
  */
 export const raiseItems = recordScript(
   'Raise',
   `
-local done, dead = 0, 0
+local OPEN, DROPPED, DONE, DEAD = 0, 1, 2, 3
+local STATES = { dropped = DROPPED, done = DONE, dead = DEAD }
 local PLACES = { [0] = 64, [1] = 16, [2] = 4, [3] = 1 }
+local counts = { [DROPPED] = 0, [DONE] = 0, [DEAD] = 0 }
 
-local function mark(byte, from, to, isDead)
+-- What runs to its end after all counts as that.
+local function moves(from, to)
+  return from == OPEN or (from == DROPPED and to ~= DROPPED) or (from == DEAD and to == DONE)
+end
+
+local function mark(byte, from, to, state)
   for slot = from, to do
     local place = PLACES[slot]
-    local state = math.floor(byte / place) % 4
-    if state == 0 then
-      byte = byte + (isDead and 3 or 2) * place
-      if isDead then dead = dead + 1 else done = done + 1 end
-    elseif state == 3 and not isDead then
-      byte = byte - place
-      dead = dead - 1
-      done = done + 1
+    local held = math.floor(byte / place) % 4
+    if moves(held, state) then
+      byte = byte + (state - held) * place
+      counts[state] = counts[state] + 1
+      if held ~= OPEN then counts[held] = counts[held] - 1 end
     end
   end
   return string.char(byte)
 end
 
-local function markWhole(held, isDead)
+local function markWhole(held, state)
   if held == string.rep(string.char(0), #held) then
-    if isDead then dead = dead + 4 * #held else done = done + 4 * #held end
-    return string.rep(string.char(isDead and 255 or 170), #held)
+    counts[state] = counts[state] + 4 * #held
+    return string.rep(string.char(85 * state), #held)
   end
   local marked = {}
-  for place = 1, #held do marked[place] = mark(string.byte(held, place), 0, 3, isDead) end
+  for place = 1, #held do marked[place] = mark(string.byte(held, place), 0, 3, state) end
   return table.concat(marked)
 end
 
 for at = 3, #ARGV, 3 do
-  local index, count, isDead = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2] == 'dead'
+  local index, count, state = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), STATES[ARGV[at + 2]]
   local first, last = math.floor(index / 4), math.floor((index + count - 1) / 4)
   local from, to = index % 4, (index + count - 1) % 4
   local size = last - first + 1
@@ -109,18 +126,19 @@ for at = 3, #ARGV, 3 do
   held = held .. string.rep(string.char(0), size - #held)
   local marked
   if size == 1 then
-    marked = mark(string.byte(held), from, to, isDead)
+    marked = mark(string.byte(held), from, to, state)
   else
-    marked = mark(string.byte(held, 1), from, 3, isDead)
-      .. markWhole(string.sub(held, 2, size - 1), isDead)
-      .. mark(string.byte(held, size), 0, to, isDead)
+    marked = mark(string.byte(held, 1), from, 3, state)
+      .. markWhole(string.sub(held, 2, size - 1), state)
+      .. mark(string.byte(held, size), 0, to, state)
   end
   redis.call('SETRANGE', bits, first, marked)
 end
-if done ~= 0 then redis.call('HINCRBY', record, 'done', done) end
-if dead ~= 0 then redis.call('HINCRBY', record, 'dead', dead) end
+for name, state in pairs(STATES) do
+  if counts[state] ~= 0 then redis.call('HINCRBY', record, name, counts[state]) end
+end
 keep()
-return done + dead`,
+return counts[DONE] + counts[DEAD]`,
 );
 
 /** ARGV: from 3 on, the indices of dead items that run again. */
@@ -131,7 +149,7 @@ local reopened = 0
 for at = 3, #ARGV do
   local index = tonumber(ARGV[at])
   local place = 2 * index
-  if redis.call('GETBIT', bits, place + 1) == 1 then
+  if redis.call('GETBIT', bits, place) == 1 and redis.call('GETBIT', bits, place + 1) == 1 then
     redis.call('SETBIT', bits, place, 0)
     redis.call('SETBIT', bits, place + 1, 0)
     reopened = reopened + 1

@@ -11,3 +11,8 @@ const LOST = new Set<unknown>([
 export function isLostLease(error: unknown): boolean {
   return LOST.has((error as { code?: unknown } | null)?.code);
 }
+
+/** Whether BullMQ refused something as the chunk that it is of is there no more. */
+export function isGone(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === ErrorCode.JobNotExist;
+}

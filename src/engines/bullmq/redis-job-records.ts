@@ -28,12 +28,16 @@ export class RedisJobRecords implements JobRecords {
     await this.ask(this.call(createRecord, id, [type]));
   }
 
-  async accept(id: string, count: number, duplicates: number): Promise<boolean> {
-    return (await this.ask(this.call(acceptItems, id, [count, duplicates, this.teller, ++this.calls]))) === 1;
+  async accept(id: string, count: number, duplicates: number, dueAtMs: number): Promise<boolean> {
+    const laterMs = Math.max(0, dueAtMs - Date.now());
+    const answer = await this.insist(
+      this.call(acceptItems, id, [count, duplicates, this.teller, ++this.calls], laterMs),
+    );
+    return answer === 1;
   }
 
   async seal(id: string, end: SourceEndRecord): Promise<void> {
-    await this.ask(this.call(sealRecord, id, [JSON.stringify(end)]));
+    await this.insist(this.call(sealRecord, id, [JSON.stringify(end)]));
   }
 
   async raise(ended: readonly EndedItems[]): Promise<void> {
@@ -53,7 +57,7 @@ export class RedisJobRecords implements JobRecords {
   }
 
   async cancel(id: string): Promise<boolean> {
-    return (await this.ask(this.call(cancelRecord, id, [`${this.teller}:${++this.calls}`]))) === 1;
+    return (await this.insist(this.call(cancelRecord, id, [`${this.teller}:${++this.calls}`]))) === 1;
   }
 
   async cancelled(ids: readonly string[]): Promise<ReadonlySet<string>> {
@@ -75,16 +79,20 @@ export class RedisJobRecords implements JobRecords {
     return ids.map((id, place) => toRecord(id, hashes[place] as Record<string, string>));
   }
 
+  private insist(call: ScriptCall): Promise<unknown> {
+    return this.link.insist(() => runScript(this.link.client, call));
+  }
+
   private ask(call: ScriptCall): Promise<unknown> {
     return this.link.ask(() => runScript(this.link.client, call));
   }
 
-  private call(script: LuaScript, id: string, values: readonly (string | number)[]): ScriptCall {
+  private call(script: LuaScript, id: string, values: readonly (string | number)[], laterMs = 0): ScriptCall {
     const { recordTtlMs, endedRecordTtlMs } = this.options;
     return {
       script,
       keys: [this.recordKey(id), jobKey(this.options.prefix, id, 'ended')],
-      values: [Math.ceil(recordTtlMs), Math.ceil(endedRecordTtlMs), ...values],
+      values: [Math.ceil(recordTtlMs + laterMs), Math.ceil(endedRecordTtlMs), ...values],
     };
   }
 

@@ -22,6 +22,8 @@ export class RedisLink {
   private lastError: Error | undefined = undefined;
   /** What to tell of a lost connection. */
   private readonly onLoss = new Set<() => void>();
+  /** How often the connection has been lost. */
+  losses = 0;
 
   constructor(private readonly options: RedisStoreOptions) {
     this.client = makeRedisClient(options);
@@ -50,6 +52,16 @@ export class RedisLink {
       default:
         throw this.options.whenDown satisfies never;
     }
+  }
+
+  /**
+   * Has something written that must be, however long that takes. Who asked waits for it only as with `ask`: an error says that
+   * it is not yet written.
+   */
+  insist<T>(question: () => Promise<T>): Promise<T> {
+    const answer = this.persist(question);
+    answer.catch(() => {});
+    return this.ask(() => answer);
   }
 
   /** Asks until Redis answers, however long that takes. @throws StoreUnavailableError when Redis refuses, or at `close` */
@@ -109,6 +121,7 @@ export class RedisLink {
   }
 
   private lose(): void {
+    this.losses++;
     for (const tell of this.onLoss) tell();
     this.onLoss.clear();
   }

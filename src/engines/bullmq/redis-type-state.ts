@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import type { SharedPauseReason, SharedState, TypeState } from '../durable/type-state.js';
 import { typeKey } from './key-names.js';
 import { runScript } from './lua-script.js';
 import type { RedisLink } from './redis-link.js';
-import { beatReplica, dropPauseReason, reserveStarts } from './type-state-scripts.js';
+import { beatReplica, dropPauseReason, markOrdered, reserveStarts } from './type-state-scripts.js';
 
 /** How long a replica counts after it was last heard of, in milliseconds. */
 const REPLICA_TTL_MS = 5_000;
@@ -33,8 +34,8 @@ export class RedisTypeState implements TypeState {
         values: [replicaId, REPLICA_TTL_MS],
       }),
     );
-    const [replicas, isOrdered, pauseReasons] = answer as [number, number, SharedPauseReason[]];
-    return { replicas, isOrdered: isOrdered === 1, pauseReasons };
+    const [replicas, mark, pauseReasons] = answer as [number, string, SharedPauseReason[]];
+    return { replicas, orderedMark: mark === '' ? undefined : mark, pauseReasons };
   }
 
   async leave(replicaId: string): Promise<void> {
@@ -56,8 +57,12 @@ export class RedisTypeState implements TypeState {
     return left as SharedPauseReason[];
   }
 
-  async markOrdered(): Promise<void> {
-    await this.link.ask(() => this.link.client.set(this.ordered, '1'));
+  async markOrdered(): Promise<string> {
+    const mark = randomBytes(6).toString('base64url');
+    const answer = await this.link.ask(() =>
+      runScript(this.link.client, { script: markOrdered, keys: [this.ordered], values: [mark] }),
+    );
+    return answer as string;
   }
 
   async reserveStarts(count: number, max: number, durationMs: number, burst: number): Promise<number> {

@@ -15,7 +15,16 @@ export const beatReplica: LuaScript = {
 redis.call('ZADD', KEYS[1], nowMs, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', nowMs - ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return { redis.call('ZCARD', KEYS[1]), redis.call('EXISTS', KEYS[3]), redis.call('SMEMBERS', KEYS[2]) }`,
+return { redis.call('ZCARD', KEYS[1]), redis.call('GET', KEYS[3]) or '', redis.call('SMEMBERS', KEYS[2]) }`,
+};
+
+/** KEYS: 1 the mark of ordered items. ARGV: 1 what it is to be if there is none. Returns what it is. */
+export const markOrdered: LuaScript = {
+  name: 'workerTypeMarkOrdered',
+  keys: 1,
+  lua: `
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return redis.call('GET', KEYS[1])`,
 };
 
 /** KEYS: 1 reasons to pause. ARGV: 1 the reason. */

@@ -1,4 +1,4 @@
-import type { ChunkRun, ItemHead } from './chunk-format.js';
+import type { ChunkRun, ItemHead, RunKind } from './chunk-format.js';
 
 /** How large a chunk may grow. */
 export interface ChunkLimits {
@@ -28,9 +28,9 @@ export class ChunkBuilder {
     return this.size >= chunkSize || this.length + text.length > maxChunkBytes;
   }
 
-  /** Adds an item of a job. @param isTracked whether a record is kept of the job */
-  add(text: string, jobId: string, index: number, isTracked: boolean, head?: ItemHead): void {
-    this.continueRun(isTracked ? 'job' : 'loose', jobId, index);
+  /** Adds an item of a job. */
+  add(text: string, kind: RunKind, jobId: string, index: number, head?: ItemHead): void {
+    this.continueRun(kind, jobId, index);
     this.addText(text, head);
   }
 

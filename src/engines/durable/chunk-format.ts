@@ -24,10 +24,15 @@ export interface ChunkContent {
 export type ChunkRun =
   /** `count` items of a job from `index` on. A record is kept of the job. */
   | readonly [kind: 'job', jobId: string, index: number, count: number]
+  /** The same, of items that were redriven after the job was cancelled: the cancel does not reach them. */
+  | readonly [kind: 'redriven', jobId: string, index: number, count: number]
   /** The same, of a job that no record is kept of. */
   | readonly [kind: 'loose', jobId: string, index: number, count: number]
   /** The only items of `count` jobs whose ids are the prefix and a number, one after another from `sequence` on. No records. */
   | readonly [kind: 'jobs', idPrefix: string, sequence: number, count: number];
+
+/** How items belong to their job. Those of a run of jobs are loose, each in its own. */
+export type RunKind = Exclude<ChunkRun[0], 'jobs'>;
 
 /** What is said of a single item. */
 export interface ItemHead {

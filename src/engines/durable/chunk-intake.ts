@@ -50,6 +50,9 @@ export class ChunkIntake {
   /** Chunks whose item may have killed a process. */
   private readonly alone = new Set<LeasedChunk>();
   private readonly cancelledJobs: CancelledJobs;
+  /** Ends the waits for the rate limit. */
+  private readonly waits = new Set<() => void>();
+  private isStopped = false;
 
   constructor(private readonly setting: IntakeSetting) {
     this.cancelledJobs = new CancelledJobs(setting.records, setting.clock);
@@ -102,24 +105,37 @@ export class ChunkIntake {
   /** What could not be looked at is not worked on here. */
   private orGiveBack(chunk: LeasedChunk, work: Promise<void>): void {
     work.catch((error: unknown) => {
-      const { troubled, gone } = this.setting;
-      troubled(error);
-      gone(chunk);
-      chunk.queue.giveBack(chunk.lease).catch(troubled);
+      this.setting.troubled(error);
+      this.giveBack(chunk);
     });
+  }
+
+  /** None of its items has been started. */
+  private giveBack(chunk: LeasedChunk): void {
+    const { troubled, gone } = this.setting;
+    gone(chunk);
+    chunk.queue.giveBack(chunk.lease).catch(troubled);
+  }
+
+  /** Nothing more is started: what waits for the rate limit goes back. */
+  stop(): void {
+    this.isStopped = true;
+    for (const wake of this.waits) wake();
+    this.waits.clear();
   }
 
   private mayStart(chunk: LeasedChunk): boolean {
     if (this.setting.workload.options.rateLimit !== undefined) return false;
     return chunk.runs.every(
-      ({ isTracked, job }) => !isTracked || this.cancelledJobs.lately(job.id) === false,
+      ({ heedsCancel, job }) => !heedsCancel || this.cancelledJobs.lately(job.id) === false,
     );
   }
 
   private async admitAll(chunk: LeasedChunk): Promise<void> {
     await this.dropCancelled([chunk]);
     await this.waitForRate(chunk.open);
-    this.admitRuns(chunk);
+    if (this.isStopped) this.giveBack(chunk);
+    else this.admitRuns(chunk);
   }
 
   private admitRuns(chunk: LeasedChunk): void {
@@ -154,7 +170,21 @@ export class ChunkIntake {
     if (rateLimit === undefined || items === 0) return;
     const { max, durationMs } = rateLimit;
     const waitMs = await state.reserveStarts(items, max, durationMs, burstOf({ max }));
-    if (waitMs > 0) await new Promise<void>((resolve) => clock.setTimer(resolve, waitMs));
+    if (waitMs > 0 && !this.isStopped) await this.wait(clock, waitMs);
+  }
+
+  private wait(clock: Clock, waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(() => {
+        this.waits.delete(wake);
+        resolve();
+      }, waitMs);
+      const wake = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      this.waits.add(wake);
+    });
   }
 
   // ── items that may have killed a process ──────────────────────────────────
@@ -162,7 +192,13 @@ export class ChunkIntake {
   private async admitAlone(chunk: LeasedChunk): Promise<void> {
     const { suspects, troubled } = this.setting;
     await suspects.enter();
-    if (chunk.isLost) return suspects.leave();
+    // It may have been cancelled while it stood in line.
+    if (chunk.isLost || chunk.open === 0) return suspects.leave();
+    if (this.setting.workload.isPaused) {
+      // It would keep the items of other types from their turns.
+      suspects.leave();
+      return this.giveBack(chunk);
+    }
     this.alone.add(chunk);
     try {
       await this.tryAlone(chunk);
@@ -194,7 +230,7 @@ export class ChunkIntake {
 
   /** Drops the items of chunks whose jobs have been cancelled, by whatever process. */
   async dropCancelled(chunks: readonly LeasedChunk[]): Promise<void> {
-    const runs = chunks.flatMap((chunk) => chunk.runs.filter(({ isTracked }) => isTracked));
+    const runs = chunks.flatMap((chunk) => chunk.runs.filter(({ heedsCancel }) => heedsCancel));
     const ids = [...new Set(runs.map(({ job }) => job.id))];
     if (ids.length === 0) return;
     const cancelled = await this.cancelledJobs.among(ids);
@@ -205,7 +241,7 @@ export class ChunkIntake {
   dropJob(jobId: string): void {
     this.cancelledJobs.cancelledHere(jobId);
     for (const chunk of this.setting.keeper.all) {
-      for (const run of chunk.runs) if (run.job.id === jobId) this.cancel(run);
+      for (const run of chunk.runs) if (run.heedsCancel && run.job.id === jobId) this.cancel(run);
     }
   }
 

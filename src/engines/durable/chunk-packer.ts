@@ -56,13 +56,8 @@ export class ChunkPacker {
   add(text: string, uniqueKey: string | undefined, orderKey: string | undefined): void {
     const isAlone = uniqueKey !== undefined || orderKey !== undefined;
     if (isAlone || this.builder.isFullFor(text)) this.close();
-    this.builder.add(
-      text,
-      this.job.id,
-      this.nextIndex++,
-      true,
-      uniqueKey === undefined ? undefined : { u: 1 },
-    );
+    const head = uniqueKey === undefined ? undefined : { u: 1 as const };
+    this.builder.add(text, 'job', this.job.id, this.nextIndex++, head);
     if (isAlone) this.pack(uniqueKey, orderKey);
   }
 

@@ -124,6 +124,7 @@ export interface ChunkQueue {
   /** No chunk is leased, by any process, until `resume`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  isPaused(): Promise<boolean>;
   /** At the most so many chunks are leased at a time, over all processes. */
   limitLeases(most: number): Promise<void>;
   /** Ends its own connections. What is leased lapses. */

@@ -6,6 +6,8 @@ import type { ChunkQueue, Lease, NewChunk } from './chunk-queue.js';
 import type { JobRecords } from './job-records.js';
 import type { ChunkPart, DeadInChunk, LeasedChunk } from './leased-chunk.js';
 import { makeRemainder } from './remainder.js';
+import { storableDead } from './payload-text.js';
+import { deathsOf } from './suspects.js';
 
 /** How long chunks wait for others with failed items, so that these travel on together, in milliseconds. */
 const GATHER_MS = 50;
@@ -19,8 +21,8 @@ export interface SettlementSetting {
   readonly limits: ChunkLimits;
   readonly ids: ChunkIds;
   readonly records: JobRecords;
-  /** Keeps the dead of a chunk. */
-  readonly bury: (dead: readonly DeadInChunk[]) => Promise<void>;
+  /** Keeps dead items, once for the same `diedAtMs`. @returns what tells of them, to be called when all is written */
+  readonly bury: (dead: readonly DeadInChunk[], diedAtMs: number) => Promise<() => void>;
   /** The chunk is no more of this process: it was settled, or its lease is lost. */
   readonly chunkEnded: (chunk: LeasedChunk) => void;
   /** The lease ran out before the chunk was settled. */
@@ -157,16 +159,19 @@ export class ChunkSettlement {
   private async write(parts: readonly PartOfChunk[]): Promise<boolean> {
     const { records, recordsRaised, bury } = this.setting;
     const chunks = parts.map(({ chunk }) => chunk);
-    const dead = parts.flatMap(({ part }) => part.dead ?? []);
+    const diedAtMs = this.setting.clock.wallNow();
+    let tellOfDead: (() => void) | undefined = undefined;
     const ended = parts.flatMap(({ part }) => part.ended);
     let remainder: NewChunk[] | undefined = undefined;
     const isWritten = await this.untilAnswered(chunks, async () => {
       remainder ??= await this.remainderOf(parts);
       if (remainder.length > 0) await chunks[0]!.queue.add(remainder);
-      if (dead.length > 0) await bury(dead);
+      const dead = await Promise.all(parts.map(({ chunk, part }) => storableDead(chunk, part.dead ?? [])));
+      if (dead.some(({ length }) => length > 0)) tellOfDead = await bury(dead.flat(), diedAtMs);
       if (ended.length > 0) await records.raise(ended);
     });
     if (isWritten) recordsRaised(ended.map(({ jobId }) => jobId));
+    (tellOfDead as (() => void) | undefined)?.();
     return isWritten;
   }
 
@@ -202,11 +207,13 @@ export class ChunkSettlement {
   }
 
   private giveBack(chunk: LeasedChunk): Promise<void> {
-    const { queue, lease, leaving, isAlone } = chunk;
+    const { queue, lease, leaving, size } = chunk;
     const { attempts, delayMs } = leaving![0]!;
     return this.end(chunk, async () => {
-      // Its content stays as it was stored, so what has changed is noted beside it.
-      if (isAlone) await queue.note(lease, { deaths: lease.noted?.deaths ?? 0, attempts });
+      // Its content stays as it was stored, so what has changed is noted beside it; also that a suspect has not died.
+      if (size === 1) {
+        await queue.note(lease, { deaths: deathsOf(lease), attempts });
+      }
       if (delayMs === undefined) return queue.giveBack(lease);
       return queue.postpone(lease, this.setting.clock.wallNow() + delayMs);
     });

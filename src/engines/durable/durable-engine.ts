@@ -186,9 +186,17 @@ export class DurableEngine implements Engine, StoredJobs {
     }
     itemText(payload, type, 0, this.options.maxItemBytes);
     job.accept(1);
-    await this.types
-      .get(type)!
-      .bury([{ job, index: 0, payload, attempts: 0, reason: 'rejected', error, isTracked: false }]);
+    const dead = {
+      job,
+      index: 0,
+      payload,
+      attempts: 0,
+      reason: 'rejected',
+      error,
+      isTracked: false,
+    } as const;
+    const tell = await this.types.get(type)!.bury([dead], this.host.options.clock.wallNow());
+    tell();
     job.seal();
     job.end('failed', 1);
     return job;
@@ -209,10 +217,14 @@ export class DurableEngine implements Engine, StoredJobs {
 
   async cancel(job: Job): Promise<void> {
     if (!job.tracked) throw new JobNotTrackedError(job.id, 'cancel()');
-    job.producer?.stop();
-    if (await this.store.records.cancel(job.id)) this.types.get(job.type)?.dropJob(job.id);
-    // It had ended before, as its record tells.
-    else job.isCancelled = false;
+    const isCancelled = await this.store.records.cancel(job.id);
+    if (isCancelled) {
+      job.producer?.stop();
+      this.types.get(job.type)?.dropJob(job.id);
+    } else {
+      // It had ended before, as its record tells.
+      job.isCancelled = false;
+    }
     this.watched.add(job);
   }
 

@@ -54,7 +54,8 @@ export class DurableType {
   private readonly leases: TypeLeases;
   private readonly commits = new Map<number, GroupCommit>();
   private isBringing = false;
-  private isOrdered = false;
+  /** The mark of the ordered items under which the partitions have been limited. */
+  private orderedMark: string | undefined = undefined;
 
   constructor(
     readonly workload: Workload,
@@ -80,7 +81,7 @@ export class DurableType {
       limits: this.limits,
       ids,
       records,
-      bury: (dead) => this.bury(dead),
+      bury: (dead, diedAtMs) => this.bury(dead, diedAtMs),
       chunkEnded: (chunk) => this.chunkEnded(chunk),
       claimsNext: (chunk) => this.leases.claimsNext(chunk),
       nextLeased: (chunk, lease) => this.leases.nextLeased(chunk, lease),
@@ -140,17 +141,25 @@ export class DurableType {
     this.pulse.start();
   }
 
-  /** Has all processes lease items with order keys: some are about to be stored. */
+  /** Has all processes lease items with order keys: some are about to be stored. Each time, as the store may have lost it. */
   async markOrdered(): Promise<void> {
-    if (this.isOrdered) return;
-    await this.state.markOrdered();
-    this.isOrdered = true;
-    this.leaseOrdered();
+    const mark = await this.state.markOrdered();
+    void this.leaseOrdered(mark);
   }
 
-  /** Items with order keys are there. */
-  leaseOrdered(): void {
-    if (!this.isBringing) return;
+  /**
+   * Items with order keys are there. The partitions are limited before the first lease, and again when the mark is another one: the
+   * store has lost its data then, the limits among it.
+   */
+  async leaseOrdered(mark: string): Promise<void> {
+    if (!this.isBringing || this.orderedMark === mark) return;
+    try {
+      await Promise.all(this.queues.partitions.map(({ queue }) => queue.limitLeases(1)));
+    } catch (error) {
+      // The next beat tries again.
+      return this.setting.troubled(error);
+    }
+    this.orderedMark = mark;
     for (const partition of this.queues.partitions) this.leases.fromPartition(partition);
   }
 
@@ -198,21 +207,22 @@ export class DurableType {
     if (chunk.open > 0) this.intake.letGoAll(chunk);
   }
 
-  /** Keeps dead items, and pauses the type when they are too many. */
-  async bury(dead: readonly DeadInChunk[]): Promise<void> {
-    const { clock, events } = this.setting;
-    const diedAtMs = clock.wallNow();
+  /** Keeps dead items, once for the same moment, and pauses the type when they are too many. @returns what tells of them */
+  async bury(dead: readonly DeadInChunk[], diedAtMs: number): Promise<() => void> {
     const { shelved, count } = await this.letters.add(dead.map((item) => toStoredLetter(item, diedAtMs)));
-    const errors = new Map(dead.map(({ job, index, error }) => [`${job.id}:${index}`, error]));
-    for (const letter of shelved) {
-      events.emit('deadLetter', toDeadLetter(this.type, letter, errors.get(letter.id)));
-    }
     if (count >= this.workload.options.maxDeadLetters) await this.pauses.pause('dead-letters-full');
+    const errors = new Map(dead.map(({ job, index, error }) => [`${job.id}:${index}`, error]));
+    return () => {
+      for (const letter of shelved) {
+        const error = errors.get(letter.id);
+        this.setting.events.emit('deadLetter', toDeadLetter(this.type, letter, error));
+      }
+    };
   }
 
   async resumeWhenRoomForDead(): Promise<void> {
-    const isFull = (await this.letters.count()) >= this.workload.options.maxDeadLetters;
-    if (isFull || !this.workload.isPausedBy('dead-letters-full')) return;
+    if ((await this.letters.count()) >= this.workload.options.maxDeadLetters) return;
+    // What this process knows of the pause may be old.
     await this.pauses.resume('dead-letters-full');
     this.pauseChanged();
   }
@@ -239,12 +249,14 @@ export class DurableType {
   async stopBringing(): Promise<void> {
     this.isBringing = false;
     this.pulse.stop();
+    this.intake.stop();
     await this.leases.stop();
   }
 
   /** All items have been settled or handed back: writes down what became of them. */
   async close(): Promise<void> {
     await this.settlement.finish();
+    this.keeper.stop();
     await this.state.leave(this.setting.replicaId);
   }
 }

@@ -24,7 +24,8 @@ export interface EndedItems {
   readonly jobId: string;
   readonly index: number;
   readonly count: number;
-  readonly as: 'done' | 'dead';
+  /** `dropped`: with its cancelled job. */
+  readonly as: 'done' | 'dead' | 'dropped';
 }
 
 /**
@@ -37,12 +38,13 @@ export interface JobRecords {
   /**
    * `count` more items have been stored, and `duplicates` have not, as others have their keys.
    *
+   * @param dueAtMs milliseconds since the Unix epoch before which none of them starts: the record is kept for longer then
    * @returns whether the job is cancelled, so that no more of it is wanted
    */
-  accept(id: string, count: number, duplicates: number): Promise<boolean>;
+  accept(id: string, count: number, duplicates: number, dueAtMs: number): Promise<boolean>;
   /** No more items come. */
   seal(id: string, end: SourceEndRecord): Promise<void>;
-  /** Items ended. One that had ended before counts once; one that was dead and is done now has moved. */
+  /** Items ended. One that had ended before counts once; one that was dead, or dropped, and is done now has moved. */
   raise(ended: readonly EndedItems[]): Promise<void>;
   /** Dead items run again. */
   reopen(id: string, indices: readonly number[]): Promise<void>;

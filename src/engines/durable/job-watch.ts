@@ -72,8 +72,10 @@ export class JobWatch {
 
   private tell(id: string, record: JobRecord | undefined): void {
     // What has no record any more has ended long ago, or was lost with its store: nobody will say more of it.
-    for (const job of this.jobs.get(id) ?? []) learnFrom(job, record);
-    if (record === undefined || hasEnded(record)) this.jobs.delete(id);
+    const jobs = [...(this.jobs.get(id) ?? [])];
+    for (const job of jobs) learnFrom(job, record);
+    if (record === undefined || hasEnded(record) || jobs.every(({ isEnded }) => isEnded))
+      this.jobs.delete(id);
   }
 }
 

@@ -43,12 +43,20 @@ export class LeaseKeeper {
     this.timer = undefined;
   }
 
+  /** Prolongs nothing any more: what is still held lapses. */
+  stop(): void {
+    this.chunks.clear();
+    this.timer?.cancel();
+    this.timer = undefined;
+  }
+
   /** The chunks that are held at this moment. */
   get all(): readonly LeasedChunk[] {
     return [...this.chunks];
   }
 
   private tick(): void {
+    if (this.chunks.size === 0) return;
     this.timer = this.clock.setTimer(() => this.tick(), this.periodMs);
     // A store that does not answer must not be asked again and again.
     if (!this.isRenewing) void this.renew();

@@ -17,6 +17,11 @@ export interface DeadInChunk {
   readonly isTracked: boolean;
 }
 
+/** The same, with its place in the chunk. */
+export interface DeadAtPlace extends DeadInChunk {
+  readonly place: number;
+}
+
 /** An item that goes back to the store. */
 export interface LeavingItem {
   /** Its place in the chunk. */
@@ -40,7 +45,7 @@ const SETTLED = 4;
 /** What has become of some items of a chunk that is still worked on. */
 export interface ChunkPart {
   readonly leaving: readonly LeavingItem[] | undefined;
-  readonly dead: readonly DeadInChunk[] | undefined;
+  readonly dead: readonly DeadAtPlace[] | undefined;
   readonly ended: readonly EndedItems[];
   /** For the note, the former parts included. */
   readonly settled: string;
@@ -57,7 +62,7 @@ export class LeasedChunk {
   open: number;
   /** Items that go back to the store; undefined as long as there is none. */
   leaving: LeavingItem[] | undefined = undefined;
-  dead: DeadInChunk[] | undefined = undefined;
+  dead: DeadAtPlace[] | undefined = undefined;
   /** Whether the lease ran out: what becomes of its items counts for nothing. */
   isLost = false;
   /** Whether its end is being told to the store. */
@@ -145,7 +150,7 @@ export class LeasedChunk {
 
   died(place: number, item: DeadInChunk): void {
     this.outcomes[place] = DEAD;
-    (this.dead ??= []).push(item);
+    (this.dead ??= []).push({ ...item, place });
     this.ended(1);
   }
 
@@ -178,8 +183,11 @@ export class LeasedChunk {
       const outcome = this.outcomes[run.placeOf(from)];
       let to = from + 1;
       while (to < end && this.outcomes[run.placeOf(to)] === outcome) to++;
-      if (outcome === DONE) yield { jobId, index: from, count: to - from, as: 'done' };
-      if (outcome === DEAD) yield { jobId, index: from, count: to - from, as: 'dead' };
+      const count = to - from;
+      if (outcome === DONE) yield { jobId, index: from, count, as: 'done' };
+      if (outcome === DEAD) yield { jobId, index: from, count, as: 'dead' };
+      // Nothing runs any more, and nothing else became of them.
+      if (outcome === 0 && this.open === 0) yield { jobId, index: from, count, as: 'dropped' };
       from = to;
     }
   }
@@ -196,12 +204,12 @@ function makeRuns(
   for (const [kind, id, first, count] of of) {
     if (kind === 'jobs') {
       for (let i = 0; i < count; i++) {
-        const run = new LeasedRun(chunk, false, 0, 1, place + i, retriesHere);
+        const run = new LeasedRun(chunk, 'loose', 0, 1, place + i, retriesHere);
         run.job = makeJob(id, first + i, run);
         runs.push(run);
       }
     } else {
-      const run = new LeasedRun(chunk, kind === 'job', first, count, place, retriesHere);
+      const run = new LeasedRun(chunk, kind, first, count, place, retriesHere);
       const { idPrefix, sequence } = splitJobId(id);
       run.job = makeJob(idPrefix, sequence, run);
       runs.push(run);

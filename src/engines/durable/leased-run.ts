@@ -2,6 +2,7 @@ import type { ItemKeeper } from '../../core/item-keeper.js';
 import type { Job } from '../../core/job.js';
 import type { DeadReason } from '../../core/outcome.js';
 import type { TakenItem } from '../../core/waiting-items.js';
+import type { RunKind } from './chunk-format.js';
 import type { LeasedChunk } from './leased-chunk.js';
 
 /** Items of one job in a leased chunk. Its items are worked on as those of `job`, which has the stored job's id. */
@@ -10,11 +11,11 @@ export class LeasedRun implements ItemKeeper {
   job!: Job;
   /** Whether the workers of this process have been given its items. */
   isAdmitted = false;
+  private isDropped = false;
 
   constructor(
     private readonly chunk: LeasedChunk,
-    /** Whether a record is kept of the job. */
-    readonly isTracked: boolean,
+    readonly kind: RunKind,
     /** Index of its first item in the job. */
     readonly index: number,
     readonly count: number,
@@ -23,13 +24,25 @@ export class LeasedRun implements ItemKeeper {
     readonly retriesHere: boolean,
   ) {}
 
+  /** Whether a record is kept of the job. */
+  get isTracked(): boolean {
+    return this.kind !== 'loose';
+  }
+
+  /** Whether its items are dropped when the job is cancelled. */
+  get heedsCancel(): boolean {
+    return this.kind === 'job';
+  }
+
   /** Place of the item in the chunk. */
   placeOf(index: number): number {
     return this.place + index - this.index;
   }
 
-  /** Its items are dropped before any worker was given one. */
+  /** Its items are dropped before any worker was given one. Called again, it does nothing. */
   dropUnadmitted(): void {
+    if (this.isDropped) return;
+    this.isDropped = true;
     for (const [from, to] of this.chunk.openRanges(this.place, this.place + this.count)) {
       this.chunk.cancelled(to - from);
     }

@@ -32,7 +32,8 @@ export interface ShelvedLetter extends StoredLetter {
 /** The dead letters of one worker type in a store. */
 export interface LetterShelf {
   /**
-   * Stores letters. One that is there already stays as it is.
+   * Stores letters. One that is there already stays as it is when it tells of the same death, and is replaced when it tells of
+   * an earlier one: the item was redriven since.
    *
    * @returns them with their sequence numbers, and how many letters there are now
    */
@@ -44,6 +45,6 @@ export interface LetterShelf {
   list(after: number, limit: number): Promise<readonly ShelvedLetter[]>;
   /** The letters of these ids that are there, in any order. */
   find(ids: readonly string[]): Promise<readonly ShelvedLetter[]>;
-  /** @returns the ids of those that were there */
-  remove(ids: readonly string[]): Promise<readonly string[]>;
+  /** Removes letters as they were read: one that has been replaced since stays. @returns the ids of those that were there */
+  remove(letters: readonly ShelvedLetter[]): Promise<readonly string[]>;
 }

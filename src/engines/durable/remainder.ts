@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { jsonText, NotJsonError } from '../../core/json-text.js';
 import { ChunkBuilder, type ChunkLimits } from './chunk-builder.js';
-import { readChunk } from './chunk-format.js';
 import type { ChunkIds } from './chunk-ids.js';
 import type { NewChunk } from './chunk-queue.js';
 import { dueAt } from './due-time.js';
 import type { LeasedChunk, LeavingItem } from './leased-chunk.js';
+import { payloadText } from './payload-text.js';
 
 /** Milliseconds for which the same remainder is not stored twice: longer than a process may be frozen and wake. */
 const FENCE_MS = 600_000;
@@ -69,25 +68,14 @@ function byDueTime(all: readonly Leaving[], nowMs: number): Due[] {
 async function buildersOf({ items }: Due, limits: ChunkLimits): Promise<ChunkBuilder[]> {
   const builders: ChunkBuilder[] = [];
   for (const { chunk, leaving } of items) {
-    const text = await textOf(chunk, leaving.place);
+    const text = await payloadText(chunk, leaving.place);
     let builder = builders.at(-1);
     if (builder === undefined || builder.isFullFor(text)) builders.push((builder = new ChunkBuilder(limits)));
     const { run, index } = chunk.ownerOf(leaving.place);
     const head = leaving.attempts > 0 ? { a: leaving.attempts } : undefined;
-    builder.add(text, run.job.id, index, run.isTracked, head);
+    builder.add(text, run.kind, run.job.id, index, head);
   }
   return builders;
-}
-
-/** A handler may have made something of its payload that can't be stored: it is then read from the store again. */
-async function textOf(chunk: LeasedChunk, place: number): Promise<string> {
-  try {
-    return jsonText(chunk.content.items[place]);
-  } catch (error) {
-    if (!(error instanceof NotJsonError)) throw error;
-    const { chunkId } = chunk.lease;
-    return jsonText(readChunk(chunkId, await chunk.queue.read(chunkId)).items[place]);
-  }
 }
 
 /** Tells a remainder from every other one, those of other parts of the same chunks included: whoever stores it again, for the same leases, stores nothing. */

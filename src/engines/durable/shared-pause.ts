@@ -1,5 +1,5 @@
 import type { Workload } from '../../core/workload.js';
-import type { TypeQueues } from './type-queues.js';
+import type { TypeQueue, TypeQueues } from './type-queues.js';
 import type { SharedPauseReason, TypeState } from './type-state.js';
 
 const REASONS: readonly SharedPauseReason[] = ['requested', 'dead-letters-full'];
@@ -8,6 +8,8 @@ const REASONS: readonly SharedPauseReason[] = ['requested', 'dead-letters-full']
 export class SharedPause {
   /** Grows with each change by this process: what was read of the store before is out of date then. */
   private changes = 0;
+  /** Queues that did not do as the reasons say when they were looked at last. */
+  private astray: ReadonlySet<TypeQueue> = new Set();
 
   constructor(
     private readonly workload: Workload,
@@ -51,8 +53,24 @@ export class SharedPause {
   ): Promise<State> {
     const { changes } = this;
     const state = await read();
-    if (changes === this.changes) this.takeOverReasons(state.pauseReasons);
+    if (changes !== this.changes) return state;
+    this.takeOverReasons(state.pauseReasons);
+    await this.mend(state.pauseReasons.length > 0, changes);
     return state;
+  }
+
+  /**
+   * The reasons count; each queue is paused or resumed after them. Whoever dies in between, or pauses while another one resumes,
+   * leaves a queue that does otherwise: it is set right when it is seen so twice, as the first time somebody may be about to.
+   */
+  private async mend(isPaused: boolean, changes: number): Promise<void> {
+    const { all } = this.queues;
+    const areRight = await Promise.all(all.map(async ({ queue }) => (await queue.isPaused()) === isPaused));
+    const astray = all.filter((_, place) => !areRight[place]);
+    const again = astray.filter((one) => this.astray.has(one));
+    this.astray = new Set(astray);
+    if (changes !== this.changes) return;
+    await Promise.all(again.map(({ queue }) => (isPaused ? queue.pause() : queue.resume())));
   }
 
   private takeOverReasons(reasons: readonly SharedPauseReason[]): void {

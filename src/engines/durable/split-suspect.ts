@@ -40,7 +40,7 @@ function partOf(chunk: LeasedChunk, places: readonly number[]): ChunkBuilder {
   for (const place of places) {
     const { run, index } = chunk.ownerOf(place);
     const text = jsonText(chunk.content.items[place]);
-    builder.add(text, run.job.id, index, run.isTracked, headOf(chunk, place, places.length === 1));
+    builder.add(text, run.kind, run.job.id, index, headOf(chunk, place, places.length === 1));
   }
   return builder;
 }

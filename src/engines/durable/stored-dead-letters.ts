@@ -12,6 +12,7 @@ import { NORMAL_LANE } from '../../core/priority.js';
 import type { Workloads } from '../../core/workloads.js';
 import { jsonText } from '../../core/json-text.js';
 import { ChunkBuilder } from './chunk-builder.js';
+import type { RunKind } from './chunk-format.js';
 import type { ChunkIds } from './chunk-ids.js';
 import type { NewChunk } from './chunk-queue.js';
 import type { DurableType } from './durable-type.js';
@@ -119,16 +120,22 @@ export class StoredDeadLetters {
     const redrivable = letters.filter(({ reason }) => reason !== 'rejected');
     if (redrivable.length === 0) return 0;
     for (const [jobId, indices] of indicesByJob(redrivable)) await this.records.reopen(jobId, indices);
-    await type.queues.ofLane(NORMAL_LANE).add(this.chunksOf(type, redrivable));
+    const cancelled = await this.records.cancelled([...new Set(redrivable.map(({ jobId }) => jobId))]);
+    await type.queues.ofLane(NORMAL_LANE).add(this.chunksOf(type, redrivable, cancelled));
     return this.removeFrom(type, redrivable);
   }
 
-  private chunksOf({ limits }: DurableType, letters: readonly ShelvedLetter[]): NewChunk[] {
+  /** @param cancelled jobs whose cancel is not to reach the items */
+  private chunksOf(
+    { limits }: DurableType,
+    letters: readonly ShelvedLetter[],
+    cancelled: ReadonlySet<string>,
+  ): NewChunk[] {
     const builders = [new ChunkBuilder(limits)];
     for (const { jobId, index, payload, isTracked } of letters) {
       const text = jsonText(payload);
       if (builders.at(-1)!.isFullFor(text)) builders.push(new ChunkBuilder(limits));
-      builders.at(-1)!.add(text, jobId, index, isTracked);
+      builders.at(-1)!.add(text, isTracked ? kindOf(cancelled.has(jobId)) : 'loose', jobId, index);
     }
     const all = letters.map(({ id, sequence }) => `${id} ${sequence}`).join(' ');
     return builders.map((builder, part) => ({
@@ -142,7 +149,7 @@ export class StoredDeadLetters {
   }
 
   private async removeFrom(type: DurableType, letters: readonly ShelvedLetter[]): Promise<number> {
-    const removed = await type.letters.remove(letters.map(({ id }) => id));
+    const removed = await type.letters.remove(letters);
     if (removed.length > 0) await type.resumeWhenRoomForDead();
     return removed.length;
   }
@@ -154,6 +161,10 @@ export class StoredDeadLetters {
     if (one === undefined) throw new UnknownWorkerTypeError(type, [...this.types.keys()]);
     return [one];
   }
+}
+
+function kindOf(isCancelled: boolean): RunKind {
+  return isCancelled ? 'redriven' : 'job';
 }
 
 function indicesByJob(letters: readonly ShelvedLetter[]): Map<string, number[]> {

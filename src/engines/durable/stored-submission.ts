@@ -118,11 +118,12 @@ export class StoredSubmission implements JobProducer {
   }
 
   private async failStream(error: Error): Promise<void> {
+    // What has been read before it failed is stored as far as the store takes it; the record tells the rest.
+    await this.flush().catch(() => undefined);
     try {
-      await this.flush();
       await this.seal({ kind: 'failed', message: error.message });
     } catch {
-      // The store is away: the record stays as it is, and this process's part of the job ends with what went wrong.
+      // The store is away: the record is told once it is back, and this process's part of the job ends with what went wrong.
       this.job.seal(error);
     }
   }
@@ -202,7 +203,12 @@ export class StoredSubmission implements JobProducer {
       }
     }
     this.job.duplicates += duplicates;
-    const isCancelled = await this.setting.records.accept(this.job.id, accepted, duplicates);
+    const isCancelled = await this.setting.records.accept(
+      this.job.id,
+      accepted,
+      duplicates,
+      this.setting.dueAtMs,
+    );
     if (!isCancelled) return;
     this.job.isCancelled = true;
     this.stop();

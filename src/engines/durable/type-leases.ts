@@ -62,7 +62,6 @@ export class TypeLeases {
     const loop = new LeaseLoop(sources, { clock, wanted, take, troubled });
     for (const source of sources) {
       this.loops.set(source, loop);
-      if (source.isOrdered) void source.queue.limitLeases(1).catch(troubled);
       source.queue.watchLapses();
     }
     loop.start();

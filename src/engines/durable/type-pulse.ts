@@ -18,7 +18,8 @@ interface PulsedType {
   readonly state: TypeState;
   readonly pauses: SharedPause;
   /** Items with order keys are there. */
-  leaseOrdered(): void;
+  leaseOrdered(mark: string): Promise<void>;
+  resumeWhenRoomForDead(): Promise<void>;
   /** Whether items may be leased has changed. */
   pauseChanged(): void;
 }
@@ -51,7 +52,8 @@ export class TypePulse {
     try {
       const { state, queues } = this.type;
       const shared = await this.type.pauses.takeOver(() => state.beat(this.setting.replicaId));
-      if (shared.isOrdered) this.type.leaseOrdered();
+      if (shared.orderedMark !== undefined) void this.type.leaseOrdered(shared.orderedMark);
+      if (shared.pauseReasons.includes('dead-letters-full')) await this.type.resumeWhenRoomForDead();
       this.type.pauseChanged();
       const waiting = await countWaiting(queues);
       if (!this.isStopped) this.type.workload.setOutside(Math.ceil(waiting / shared.replicas));

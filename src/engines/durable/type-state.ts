@@ -8,8 +8,8 @@ export interface SharedState {
   readonly pauseReasons: readonly SharedPauseReason[];
   /** Processes that have told lately that they live and work on the type, this one included. */
   readonly replicas: number;
-  /** Whether items with an `orderKey` have ever been stored. */
-  readonly isOrdered: boolean;
+  /** The mark that items with an `orderKey` have been stored, which is another one after the store has lost its data; undefined: none have. */
+  readonly orderedMark: string | undefined;
 }
 
 /** The state of one worker type that all processes share. */
@@ -21,7 +21,8 @@ export interface TypeState {
   addPauseReason(reason: SharedPauseReason): Promise<void>;
   /** @returns the reasons that are left */
   removePauseReason(reason: SharedPauseReason): Promise<readonly SharedPauseReason[]>;
-  markOrdered(): Promise<void>;
+  /** Marks that items with an `orderKey` are stored. @returns the mark */
+  markOrdered(): Promise<string>;
   /**
    * Takes `count` starts of a rate limit that all processes share: a token bucket that holds `burst`.
    *

@@ -56,14 +56,19 @@ const letter = (index: number, parts: Partial<StoredLetter> = {}): StoredLetter 
   ...parts,
 });
 
+/** What runs to its end after all counts as that. */
+function moves(from: EndedItems['as'] | undefined, to: EndedItems['as']): boolean {
+  return from === undefined || (from === 'dropped' && to !== 'dropped') || (from === 'dead' && to === 'done');
+}
+
 describe('job records of the Redis store', () => {
   test('are what all processes know of a job', async () => {
     const one = (await openStore({ url })).records;
     const other = (await openStore({ url })).records;
     await one.create('job 1:{x}', 'mail');
     await one.create('job 1:{x}', 'mail');
-    await one.accept('job 1:{x}', 3, 1);
-    await other.accept('job 1:{x}', 2, 2);
+    await one.accept('job 1:{x}', 3, 1, 0);
+    await other.accept('job 1:{x}', 2, 2, 0);
     expect(await other.read(['none', 'job 1:{x}'])).toEqual([
       undefined,
       {
@@ -95,7 +100,7 @@ describe('job records of the Redis store', () => {
     const range = objectOf({
       index: nat({ max: 70 }),
       count: integer({ min: 0, max: 40 }),
-      as: constantFrom('done' as const, 'dead' as const),
+      as: constantFrom('done' as const, 'dead' as const, 'dropped' as const),
     });
     const step = oneof(
       objectOf({ kind: constant('raise' as const), ranges: array(range, { maxLength: 4 }) }),
@@ -108,14 +113,14 @@ describe('job records of the Redis store', () => {
     await assert(
       asyncProperty(array(step, { maxLength: 12 }), async (steps) => {
         const jobId = `job-${jobs++}`;
-        const states = new Map<number, 'done' | 'dead'>();
+        const states = new Map<number, EndedItems['as']>();
         await records.create(jobId, 'mail');
         for (const each of steps) {
           if (each.kind === 'raise') {
             await records.raise(each.ranges.map((part) => ({ jobId, ...part })));
             for (const { index, count, as } of each.ranges) {
               for (let at = index; at < index + count; at++) {
-                if (!states.has(at) || as === 'done') states.set(at, as);
+                if (moves(states.get(at), as)) states.set(at, as);
               }
             }
           } else {
@@ -130,6 +135,8 @@ describe('job records of the Redis store', () => {
             dead: values.filter((value) => value === 'dead').length,
           },
         ]);
+        const dropped = await redis((client) => client.hget(`{test:@job:${jobId}}:@record`, 'dropped'));
+        expect(Number(dropped)).toBe(values.filter((value) => value === 'dropped').length);
       }),
       { numRuns: 60 },
     );
@@ -157,7 +164,7 @@ describe('job records of the Redis store', () => {
     const other = (await openStore({ url })).records;
     for (const id of ['open', 'ended', 'sealed']) {
       await one.create(id, 'mail');
-      await one.accept(id, 2, 0);
+      await one.accept(id, 2, 0, 0);
     }
     await one.seal('sealed', { kind: 'reached' });
     await one.seal('ended', { kind: 'reached' });
@@ -175,7 +182,7 @@ describe('job records of the Redis store', () => {
   test('expire after their last change, sooner when their job has ended', async () => {
     const { records } = await openStore({ url, recordTtlMs: 100_000, endedRecordTtlMs: 10_000 });
     await records.create('job', 'mail');
-    await records.accept('job', 2, 0);
+    await records.accept('job', 2, 0, 0);
     await records.raise([{ jobId: 'job', index: 0, count: 1, as: 'done' }]);
     await records.seal('job', { kind: 'reached' });
     const open = await left('job');
@@ -186,6 +193,21 @@ describe('job records of the Redis store', () => {
     await records.reopen('job', [1]);
     expect((await left('job')).least).toBeGreaterThan(10_000);
     await records.cancel('job');
+    // Its item waits: whoever leases it has to find that the job is cancelled.
+    expect((await left('job')).least).toBeGreaterThan(10_000);
+    await records.raise([{ jobId: 'job', index: 1, count: 1, as: 'dropped' }]);
+    expect((await left('job')).most).toBeLessThanOrEqual(10_000);
+  });
+
+  test('are kept until items that are for later may have come', async () => {
+    const { records } = await openStore({ url, recordTtlMs: 100_000, endedRecordTtlMs: 10_000 });
+    await records.create('job', 'mail');
+    await records.accept('job', 1, 0, Date.now() + 1_000_000);
+    await records.accept('job', 1, 0, 0);
+    await records.raise([{ jobId: 'job', index: 1, count: 1, as: 'done' }]);
+    await records.cancel('job');
+    expect((await left('job')).least).toBeGreaterThan(1_000_000);
+    await records.raise([{ jobId: 'job', index: 0, count: 1, as: 'dropped' }]);
     expect((await left('job')).most).toBeLessThanOrEqual(10_000);
   });
 
@@ -197,7 +219,7 @@ describe('job records of the Redis store', () => {
       ([record]) => record === undefined,
       5_000,
     );
-    await records.accept('job', 1, 0);
+    await records.accept('job', 1, 0, 0);
     await records.raise([{ jobId: 'job', index: 0, count: 1, as: 'done' }]);
     await records.seal('job', { kind: 'reached' });
     await records.reopen('job', [0]);
@@ -250,7 +272,7 @@ describe('dead letters of the Redis store', () => {
     await shelf.add(Array.from({ length: 10 }, (_, index) => letter(index)));
     const page = await shelf.list(0, 4);
     expect(page.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
-    await shelf.remove(['job:0', 'job:3', 'job:5']);
+    await shelf.remove(await shelf.find(['job:0', 'job:3', 'job:5']));
     await shelf.add([letter(10), letter(0)]);
     const rest = await shelf.list(page.at(-1)!.sequence, 100);
     expect(rest.map(({ index }) => index)).toEqual([4, 6, 7, 8, 9, 10, 0]);
@@ -261,7 +283,7 @@ describe('dead letters of the Redis store', () => {
   test('have numbers that grow for ever, also when all were removed', async () => {
     const shelf = (await openStore({ url })).letters('mail');
     const [first] = (await shelf.add([letter(1)])).shelved;
-    await shelf.remove(['job:1']);
+    await shelf.remove([first!]);
     const [second] = (await shelf.add([letter(1)])).shelved;
     expect(second!.sequence).toBeGreaterThan(first!.sequence);
   });
@@ -276,12 +298,27 @@ describe('dead letters of the Redis store', () => {
     expect(await shelf.find([])).toEqual([]);
   });
 
+  test('stay when they tell of a later death than the one that was read', async () => {
+    const shelf = (await openStore({ url })).letters('mail');
+    const [read] = (await shelf.add([letter(1)])).shelved;
+    // The same death, told again.
+    expect((await shelf.add([letter(1)])).shelved).toEqual([read]);
+    const [later] = (await shelf.add([{ ...letter(1), diedAtMs: 99, attempts: 7 }])).shelved;
+    expect(later).toMatchObject({ diedAtMs: 99, attempts: 7 });
+    expect(later!.sequence).toBeGreaterThan(read!.sequence);
+    expect(await shelf.remove([read!])).toEqual([]);
+    expect(await shelf.list(0, 10)).toEqual([later]);
+    expect(await shelf.remove([later!])).toEqual(['job:1']);
+  });
+
   test('are removed by one of all that try', async () => {
     const one = (await openStore({ url })).letters('mail');
     const other = (await openStore({ url })).letters('mail');
     const ids = Array.from({ length: 700 }, (_, index) => `job:${index}`);
     await one.add(ids.map((_, index) => letter(index)));
-    const removed = await Promise.all([one.remove([...ids, 'none']), other.remove(ids)]);
+    const letters = await one.list(0, 1_000);
+    const none = { ...letters[0]!, id: 'none' };
+    const removed = await Promise.all([one.remove([...letters, none]), other.remove(letters)]);
     expect(removed.flat().toSorted()).toEqual(ids.toSorted());
     expect(await one.count()).toBe(0);
     expect(await redis((client) => client.keys('*letter*'))).toEqual([]);
@@ -293,20 +330,21 @@ describe('shared state of the Redis store', () => {
   test('knows the processes that live, and what they paused', async () => {
     const one = (await openStore({ url })).state('mail');
     const other = (await openStore({ url })).state('mail');
-    expect(await one.beat('a')).toEqual({ replicas: 1, pauseReasons: [], isOrdered: false });
+    expect(await one.beat('a')).toEqual({ replicas: 1, pauseReasons: [], orderedMark: undefined });
     expect((await other.beat('b')).replicas).toBe(2);
     expect((await other.beat('b')).replicas).toBe(2);
-    await other.markOrdered();
+    const mark = await other.markOrdered();
+    expect(await other.markOrdered()).toBe(mark);
     await one.addPauseReason('requested');
     await other.addPauseReason('requested');
     await other.addPauseReason('dead-letters-full');
     const state = await one.beat('a');
     expect([...state.pauseReasons].toSorted()).toEqual(['dead-letters-full', 'requested']);
-    expect(state).toMatchObject({ replicas: 2, isOrdered: true });
+    expect(state).toMatchObject({ replicas: 2, orderedMark: mark });
     expect(await one.removePauseReason('requested')).toEqual(['dead-letters-full']);
     expect(await one.removePauseReason('dead-letters-full')).toEqual([]);
     await other.leave('b');
-    expect(await one.beat('a')).toEqual({ replicas: 1, pauseReasons: [], isOrdered: true });
+    expect(await one.beat('a')).toEqual({ replicas: 1, pauseReasons: [], orderedMark: mark });
   });
 
   test('forgets a process that has not told for five seconds by the clock of Redis', async () => {

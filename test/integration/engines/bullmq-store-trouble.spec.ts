@@ -279,10 +279,10 @@ describe('what a Redis store sends again, as the answer was lost with the connec
     await withLostAnswer(
       redis,
       proxy,
-      () => records.accept('job', 5, 1),
+      () => records.accept('job', 5, 1, 0),
       async (client) => (await client.hget(record, 'accepted')) === '5',
     );
-    await records.accept('job', 2, 0);
+    await records.accept('job', 2, 0, 0);
     expect(await records.read(['job'])).toMatchObject([{ accepted: 7, duplicates: 1 }]);
 
     await withLostAnswer(
@@ -407,8 +407,9 @@ describe('a Redis Cluster', () => {
       diedAtMs: 1,
       isTracked: false,
     };
-    expect(await store.letters('mail').add([letter])).toMatchObject({ count: 1 });
-    expect(await store.letters('mail').remove(['one:3'])).toEqual(['one:3']);
+    const { shelved, count } = await store.letters('mail').add([letter]);
+    expect(count).toBe(1);
+    expect(await store.letters('mail').remove(shelved)).toEqual(['one:3']);
     expect(await store.findRisks()).toHaveLength(1);
   });
 });

@@ -11,9 +11,9 @@ describe('a chunk', () => {
     builder.addSingle('"a"', 'Ab', 17);
     builder.addSingle('"b"', 'Ab', 18);
     builder.addSingle('"c"', 'Ab', 20);
-    builder.add('{"to":"d"}', 'Cd-1', 5, true);
-    builder.add('null', 'Cd-1', 6, true, { a: 2 });
-    builder.add('[1,2]', 'Cd-1', 7, false);
+    builder.add('{"to":"d"}', 'job', 'Cd-1', 5);
+    builder.add('null', 'job', 'Cd-1', 6, { a: 2 });
+    builder.add('[1,2]', 'loose', 'Cd-1', 7);
     const text = builder.build();
     expect(JSON.parse(text)).toEqual({
       v: 1,
@@ -31,18 +31,18 @@ describe('a chunk', () => {
 
   test('has no heads when nothing is to be said of single items', () => {
     const builder = new ChunkBuilder(limits);
-    builder.add('1', 'Ab-1', 0, true);
+    builder.add('1', 'job', 'Ab-1', 0);
     expect(builder.build()).toBe('{"v":1,"of":[["job","Ab-1",0,1]],"items":[1]}');
   });
 
   test('is full by items or by length, and takes a longer one alone', () => {
     const builder = new ChunkBuilder(limits);
     expect(builder.isFullFor('x'.repeat(100))).toBe(false);
-    builder.add('"0123456789"', 'Ab-1', 0, true);
+    builder.add('"0123456789"', 'job', 'Ab-1', 0);
     expect(builder.isFullFor('"01234567"')).toBe(true);
     expect(builder.isFullFor('"0123"')).toBe(false);
-    builder.add('1', 'Ab-1', 1, true);
-    builder.add('2', 'Ab-1', 2, true);
+    builder.add('1', 'job', 'Ab-1', 1);
+    builder.add('2', 'job', 'Ab-1', 2);
     expect(builder.isFullFor('3')).toBe(true);
   });
 
