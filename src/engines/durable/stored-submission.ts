@@ -117,14 +117,14 @@ export class StoredSubmission implements JobProducer {
     }
   }
 
-  private async failStream(error: Error): Promise<void> {
+  private async failStream(failure: Error): Promise<void> {
     // What has been read before it failed is stored as far as the store takes it; the record tells the rest.
     await this.flush().catch(() => undefined);
     try {
-      await this.seal({ kind: 'failed', message: error.message });
+      await this.seal({ kind: 'failed', message: failure.message });
     } catch {
       // The store is away: the record is told once it is back, and this process's part of the job ends with what went wrong.
-      this.job.seal(error);
+      this.job.seal(failure);
     }
   }
 

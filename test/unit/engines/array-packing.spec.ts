@@ -62,6 +62,10 @@ function itemsOf(writes: readonly ChunkContent[][]): unknown[] {
   return items;
 }
 
+function sizesOf(writes: ChunkContent[][]): number[] {
+  return writes.flat().map(({ items }) => items.length);
+}
+
 describe('the items of an array', () => {
   const mixtures: [string, unknown[]][] = [
     ['plain ones', Array.from({ length: 11 }, (_, id) => ({ id }))],
@@ -76,9 +80,8 @@ describe('the items of an array', () => {
   });
 
   test('fill their chunks, whether they are written in one go or one by one', async () => {
-    const sizes = (writes: ChunkContent[][]) => writes.flat().map(({ items }) => items.length);
-    expect(sizes(await packAll({ payloads: [1, 2, 3, 4, 5, 6, 7, 8, 9] }))).toEqual([4, 4, 1]);
-    expect(sizes(await packAll({ payloads: [new Date(0), 2, 3, 4, 5, 6, 7, 8, 9] }))).toEqual([4, 4, 1]);
+    expect(sizesOf(await packAll({ payloads: [1, 2, 3, 4, 5, 6, 7, 8, 9] }))).toEqual([4, 4, 1]);
+    expect(sizesOf(await packAll({ payloads: [new Date(0), 2, 3, 4, 5, 6, 7, 8, 9] }))).toEqual([4, 4, 1]);
   });
 
   test('make no chunk that is larger than it may be', async () => {

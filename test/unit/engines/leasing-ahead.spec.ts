@@ -43,20 +43,20 @@ describe('how fast items end', () => {
   });
 });
 
-describe('what is known of cancelled jobs', () => {
-  function knowing() {
-    const clock = new ManualClock();
-    const cancelled = new Set<string>();
-    const asked: string[][] = [];
-    const records = {
-      cancelled: (ids: readonly string[]) => {
-        asked.push([...ids]);
-        return Promise.resolve(new Set(ids.filter((id) => cancelled.has(id))));
-      },
-    };
-    return { clock, cancelled, asked, jobs: new CancelledJobs(records, clock) };
-  }
+function knowing() {
+  const clock = new ManualClock();
+  const cancelled = new Set<string>();
+  const asked: string[][] = [];
+  const records = {
+    cancelled: (ids: readonly string[]) => {
+      asked.push([...ids]);
+      return Promise.resolve(new Set(ids.filter((id) => cancelled.has(id))));
+    },
+  };
+  return { clock, cancelled, asked, jobs: new CancelledJobs(records, clock) };
+}
 
+describe('what is known of cancelled jobs', () => {
   test('is believed for a tenth of a second', async () => {
     const { clock, cancelled, jobs } = knowing();
     expect(jobs.lately('a')).toBeUndefined();
