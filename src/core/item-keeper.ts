@@ -6,10 +6,8 @@ import type { TakenItem } from './waiting-items.js';
  * that it is given is a record that is used again.
  */
 export interface ItemKeeper {
-  /** Whether an item that fails waits in this process for its next attempt, as others must not start before it has ended. */
-  readonly retriesHere: boolean;
   completed(index: number, count: number): void;
-  /** The item is to run again after `delayMs`, in whatever process. */
+  /** The item is to run again after `delayMs`, in whatever process: it is given anew then. */
   retry(item: TakenItem, delayMs: number): void;
   /** The item had its last attempt. */
   died(item: TakenItem, reason: DeadReason, error: Error): void;

@@ -179,7 +179,7 @@ export class Job {
    * completes all the same counts as done. A job that has ended is left as it is.
    *
    * @throws JobNotTrackedError on a durable engine, when it is a job of one item that nobody asked to track; what its store
-   *   throws while it is away: the job goes on then, and can be cancelled again
+   *   throws while it is away: the job goes on until the store takes the cancel, which may also be asked for again
    */
   async cancel(): Promise<void> {
     if (this.isCancelled || this.ended) return;

@@ -266,7 +266,7 @@ export class Workload {
 
   private retry(item: TakenItem, verdict: Extract<Verdict, { kind: 'retry' }>): void {
     const keeper = item.job.options?.keeper;
-    if (keeper?.retriesHere === false) {
+    if (keeper !== undefined) {
       this.settlement.retriedElsewhere(item, keeper, verdict);
       return;
     }

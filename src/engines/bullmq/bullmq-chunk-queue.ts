@@ -14,6 +14,7 @@ import { TextQueue } from './chunk-job.js';
 import { encodeKeyPart, typeKeyPrefix } from './key-names.js';
 import { isGone, isLostLease } from './lost-lease.js';
 import { pipelined } from './lua-script.js';
+import { isAborted } from './redis-failure.js';
 import type { RedisLink } from './redis-link.js';
 import type { RedisStoreOptions } from './redis-store-options.js';
 
@@ -29,7 +30,6 @@ export class BullmqChunkQueue implements ChunkQueue {
   private readonly name: string;
   private readonly prefix: string;
   private consumer: ChunkConsumer | undefined = undefined;
-  private isLimited = false;
   private isClosed = false;
 
   constructor(
@@ -38,17 +38,32 @@ export class BullmqChunkQueue implements ChunkQueue {
     type: string,
     name: string,
     private readonly listener: ChunkQueueListener,
+    private readonly isPartition: boolean,
   ) {
     this.name = encodeKeyPart(name);
     this.prefix = typeKeyPrefix(options.prefix, type);
   }
 
-  async add(chunks: readonly NewChunk[]): Promise<readonly StoredId[]> {
+  async add(
+    chunks: readonly NewChunk[],
+    sent?: (answer: Promise<readonly StoredId[]>) => void,
+  ): Promise<readonly StoredId[]> {
     if (chunks.length === 0) return [];
     const jobs = chunks.map(toJob);
-    const store = async () => (await this.queue.addBulk(jobs)).map(({ id }) => id!);
+    const store = () => this.store(jobs);
     // Who stores a retry has the lease of its items, and keeps trying as long as that.
-    return chunks.every(({ isRetry }) => isRetry) ? this.link.persist(store) : this.link.ask(store);
+    return chunks.every(({ isRetry }) => isRetry) ? this.link.persist(store) : this.link.ask(store, sent);
+  }
+
+  /** What was answered in part when the connection was lost, the client does not send again by itself, as it does all else. */
+  private async store(jobs: ReturnType<typeof toJob>[]): Promise<StoredId[]> {
+    for (;;) {
+      try {
+        return (await this.queue.addBulk(jobs)).map(({ id }) => id!);
+      } catch (error) {
+        if (!isAborted(error)) throw error;
+      }
+    }
   }
 
   watchLapses(): void {
@@ -141,24 +156,6 @@ export class BullmqChunkQueue implements ChunkQueue {
     });
   }
 
-  async pause(): Promise<void> {
-    await this.link.ask(() => this.queue.pause());
-  }
-
-  async resume(): Promise<void> {
-    await this.link.ask(() => this.queue.resume());
-  }
-
-  async isPaused(): Promise<boolean> {
-    return this.link.ask(() => this.queue.isPaused());
-  }
-
-  async limitLeases(most: number): Promise<void> {
-    this.isLimited = true;
-    await this.link.persist(() => this.queue.setGlobalConcurrency(most));
-    await this.wakeOne();
-  }
-
   async close(): Promise<void> {
     this.isClosed = true;
     await this.consumer?.close();
@@ -198,11 +195,11 @@ export class BullmqChunkQueue implements ChunkQueue {
         throw error;
       }
     });
-    if (isHeld && leavesRoom && this.isLimited) await this.wakeOne();
+    if (isHeld && leavesRoom && this.isPartition) await this.wakeOne();
     return isHeld;
   }
 
-  /** A queue in which as many chunks are leased as may be wakes nobody, and not when that has changed either. */
+  /** BullMQ wakes nobody of a queue in which as many chunks are leased as may be, and not when that has changed either. */
   private async wakeOne(): Promise<void> {
     await this.link.persist(() => this.link.client.zadd(this.queue.toKey('marker'), 0, '0'));
   }

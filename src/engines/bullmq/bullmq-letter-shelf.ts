@@ -1,8 +1,9 @@
-import type { LetterShelf, ShelvedLetter, StoredLetter } from '../durable/letter-shelf.js';
+import type { LetterShelf, ShelvedLetter, StoredLetter, TakenLetters } from '../durable/letter-shelf.js';
 import { TextQueue } from './chunk-job.js';
 import { encodeKeyPart, typeKeyPrefix } from './key-names.js';
 import { pipelined, runScript, type LuaScript } from './lua-script.js';
 import type { RedisLink } from './redis-link.js';
+import { RedisTakenLetters } from './redis-taken-letters.js';
 
 const QUEUE_NAME = 'dead';
 /** All letters have the same priority: BullMQ then numbers them as it stores them, in one step. */
@@ -35,13 +36,22 @@ return removed`,
 
 /** Dead letters as jobs of a BullMQ queue that nobody works on. */
 export class BullmqLetterShelf implements LetterShelf {
+  readonly taken: TakenLetters;
   private made: TextQueue | undefined = undefined;
 
   constructor(
     private readonly link: RedisLink,
     private readonly prefix: string,
     private readonly type: string,
-  ) {}
+  ) {
+    this.taken = new RedisTakenLetters(link, prefix, type, {
+      order: () => this.order,
+      jobPrefix: () => this.queue.toKey(''),
+      jobId: toJobId,
+      numberOf: (sequence) => SEQUENCE_START + sequence,
+      toLetter,
+    });
+  }
 
   async add(
     letters: readonly StoredLetter[],
@@ -157,7 +167,7 @@ export class BullmqLetterShelf implements LetterShelf {
     return texts.flatMap((text, place) => {
       const score = scores[place];
       if (typeof text !== 'string' || typeof score !== 'string') return [];
-      return [toLetter(text, Number(score) - SEQUENCE_START)];
+      return [toLetter(text, Number(score))];
     });
   }
 }
@@ -167,14 +177,15 @@ function toJobId(id: string): string {
   return `letter-${encodeKeyPart(id)}`;
 }
 
-/** JSON leaves out what is undefined. */
-function toLetter(text: string, sequence: number): ShelvedLetter {
+/** @param number BullMQ's */
+function toLetter(text: string, number: number): ShelvedLetter {
   const letter = JSON.parse(text) as StoredLetter;
+  // JSON leaves out what is undefined.
   const { stack, code, ...error } = letter.error;
   return {
     ...letter,
     payload: letter.payload,
     error: { ...error, stack, code },
-    sequence,
+    sequence: number - SEQUENCE_START,
   };
 }

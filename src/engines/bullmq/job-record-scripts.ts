@@ -3,7 +3,8 @@ import type { LuaScript } from './lua-script.js';
 /**
  * A job's record: KEYS[1] is a hash with its counts, KEYS[2] a text with two bits for each item, in the order of the items:
  * 00 it has not ended, 01 it was dropped with its job, 10 it is done, 11 it is dead. ARGV[1] and ARGV[2] say for how many
- * milliseconds a record is kept, of a job of which items may still come and of one that is over. Without a record, nothing is done.
+ * milliseconds a record is kept when none of its items waits: of a job whose source has not ended, and of one that is over. Without
+ * a record, nothing is done.
  */
 const START = `
 local record, bits = KEYS[1], KEYS[2]
@@ -21,17 +22,13 @@ local function hasEnded()
   return sealed and ended >= accepted
 end
 
--- A cancelled job has ended, and its record says so to those who lease its items later.
-local function isOver()
-  local accepted, ended, dropped, sealed, cancelled = read()
-  return (sealed or cancelled) and ended + dropped >= accepted
-end
-
+-- Items that wait don't expire, so their record doesn't either: however late one is leased, its job may have been cancelled.
 local function keep()
-  local ttl = ARGV[2]
-  if not isOver() then ttl = math.max(tonumber(ARGV[1]), redis.call('PTTL', record)) end
-  redis.call('PEXPIRE', record, ttl)
-  redis.call('PEXPIRE', bits, ttl)
+  local accepted, ended, dropped, sealed, cancelled = read()
+  local ttl = (sealed or cancelled) and ARGV[2] or ARGV[1]
+  for _, key in ipairs({ record, bits }) do
+    if ended + dropped < accepted then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ttl) end
+  end
 end
 `;
 
@@ -46,8 +43,8 @@ export const createRecord: LuaScript = {
   lua: `
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'type', ARGV[3], 'accepted', 0, 'done', 0, 'dead', 0, 'duplicates', 0)
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1`,
 };
 
@@ -60,7 +57,7 @@ export const acceptItems = recordScript(
   `
 local teller = 'told:' .. ARGV[5]
 local isNews = tonumber(redis.call('HGET', record, teller) or 0) < tonumber(ARGV[6])
-if isNews then
+if isNews and redis.call('HEXISTS', record, 'sealed') == 0 then
   redis.call('HSET', record, teller, ARGV[6])
   redis.call('HINCRBY', record, 'accepted', ARGV[3])
   redis.call('HINCRBY', record, 'duplicates', ARGV[4])
@@ -69,11 +66,14 @@ end
 return redis.call('HEXISTS', record, 'cancelled')`,
 );
 
-/** ARGV: 3 how the source ended, as JSON. The first word on it stands. */
+/** ARGV: 3 how the source ended, as JSON, 4 items in all, 5 duplicates in all. The first word on it stands. */
 export const sealRecord = recordScript(
   'Seal',
   `
-if redis.call('HSETNX', record, 'sealed', ARGV[3]) == 1 then keep() end
+if redis.call('HSETNX', record, 'sealed', ARGV[3]) == 1 then
+  redis.call('HSET', record, 'accepted', ARGV[4], 'duplicates', ARGV[5])
+  keep()
+end
 return 1`,
 );
 

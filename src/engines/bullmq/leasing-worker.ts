@@ -9,4 +9,9 @@ export class LeasingWorker extends Worker<unknown> {
     const [data, id] = next ?? [];
     return data ? this.nextJobFromJobData(data, id, token) : undefined;
   }
+
+  /** The look for lapsed leases goes on in its own time: after an error, BullMQ's waits for as long again, and outlives a close. */
+  protected override checkConnectionError<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    return super.checkConnectionError(ask, 0);
+  }
 }

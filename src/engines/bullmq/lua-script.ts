@@ -5,7 +5,8 @@ import type { RedisClient } from './redis-client.js';
 export interface LuaScript {
   /** Names it among the commands of a client. */
   readonly name: string;
-  readonly keys: number;
+  /** How many keys it is given. */
+  readonly keys: number | 'any';
   readonly lua: string;
 }
 
@@ -21,7 +22,7 @@ type ScriptCommand = (...args: (string | number)[]) => Promise<unknown>;
 /** Runs a script; Redis need not know it, or may have forgotten it. */
 export function runScript(client: RedisClient, { script, keys, values }: ScriptCall): Promise<unknown> {
   define(client, script);
-  return call(client, script)(...keys, ...values);
+  return call(client, script)(...argumentsOf({ script, keys, values }));
 }
 
 /** Runs scripts in one round trip, and gives their answers in order. @throws the first error, when all have ended */
@@ -30,9 +31,7 @@ export function runScripts(client: RedisClient, calls: readonly ScriptCall[]): P
   if (first === undefined) return Promise.resolve([]);
   if (calls.length === 1) return runScript(client, first).then((answer) => [answer]);
   for (const { script } of calls) define(client, script);
-  return pipelined(client, (target) =>
-    calls.map(({ script, keys, values }) => call(target, script)(...keys, ...values)),
-  );
+  return pipelined(client, (target) => calls.map((one) => call(target, one.script)(...argumentsOf(one))));
 }
 
 /**
@@ -55,7 +54,13 @@ export async function pipelined(
 
 /** Has to come before a pipeline is made, which knows the scripts of that moment. */
 function define(client: RedisClient, { name, keys, lua }: LuaScript): void {
-  if (!Object.hasOwn(client, name)) client.defineCommand(name, { numberOfKeys: keys, lua });
+  if (Object.hasOwn(client, name)) return;
+  client.defineCommand(name, keys === 'any' ? { lua } : { numberOfKeys: keys, lua });
+}
+
+/** A command whose number of keys is open is told it. */
+function argumentsOf({ script, keys, values }: ScriptCall): (string | number)[] {
+  return script.keys === 'any' ? [keys.length, ...keys, ...values] : [...keys, ...values];
 }
 
 function call(target: RedisClient | ChainableCommander, { name }: LuaScript): ScriptCommand {

@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { seekPrimary } from './read-only.js';
 import type { RedisStoreOptions } from './redis-store-options.js';
 
 export type RedisClient = Redis | Cluster;
@@ -24,8 +25,7 @@ function makeLazyClient({ url, connection, cluster, connectTimeoutMs }: RedisSto
   };
   const usual: RedisOptions = {
     connectTimeout: connectTimeoutMs,
-    // A primary that has become a replica: look for the new one, and ask it again.
-    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+    ...seekPrimary,
   };
   if (cluster !== undefined) {
     return new Cluster([...cluster.nodes], {

@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { EndedItems, JobRecord, JobRecords, SourceEndRecord } from '../durable/job-records.js';
+import type {
+  EndedItems,
+  JobRecord,
+  JobRecords,
+  SourceEndRecord,
+  SubmittedCounts,
+} from '../durable/job-records.js';
 import {
   acceptItems,
   cancelRecord,
@@ -18,6 +24,8 @@ export class RedisJobRecords implements JobRecords {
   /** Tells the calls of this object from those of all others. */
   private readonly teller = randomBytes(6).toString('base64url');
   private calls = 0;
+  /** The last of the calls that have to come one after another, by their job. */
+  private readonly turns = new Map<string, Promise<unknown>>();
 
   constructor(
     private readonly link: RedisLink,
@@ -30,14 +38,36 @@ export class RedisJobRecords implements JobRecords {
 
   async accept(id: string, count: number, duplicates: number, dueAtMs: number): Promise<boolean> {
     const laterMs = Math.max(0, dueAtMs - Date.now());
-    const answer = await this.insist(
-      this.call(acceptItems, id, [count, duplicates, this.teller, ++this.calls], laterMs),
-    );
+    const call = this.call(acceptItems, id, [count, duplicates, this.teller, ++this.calls], laterMs);
+    // The numbers of the calls tell what is new only as long as none overtakes another.
+    const write = () => this.link.persist(() => runScript(this.link.client, call));
+    const answer = await this.link.insist(() => this.inTurn(id, write));
     return answer === 1;
   }
 
-  async seal(id: string, end: SourceEndRecord): Promise<void> {
-    await this.insist(this.call(sealRecord, id, [JSON.stringify(end)]));
+  private inTurn(id: string, act: () => Promise<unknown>): Promise<unknown> {
+    const before = this.turns.get(id) ?? Promise.resolve();
+    const answer = before.then(act, act);
+    const turn: Promise<void> = answer.then(
+      () => this.endTurn(id, turn),
+      () => this.endTurn(id, turn),
+    );
+    this.turns.set(id, turn);
+    return answer;
+  }
+
+  private endTurn(id: string, turn: Promise<unknown>): void {
+    if (this.turns.get(id) === turn) this.turns.delete(id);
+  }
+
+  async seal(
+    id: string,
+    end: SourceEndRecord,
+    { accepted, duplicates }: SubmittedCounts,
+    sent?: (written: Promise<unknown>) => void,
+  ): Promise<void> {
+    const call = this.call(sealRecord, id, [JSON.stringify(end), accepted, duplicates]);
+    await this.link.insist(() => runScript(this.link.client, call), sent);
   }
 
   async raise(ended: readonly EndedItems[]): Promise<void> {
@@ -56,8 +86,9 @@ export class RedisJobRecords implements JobRecords {
     await this.ask(this.call(reopenItems, id, indices));
   }
 
-  async cancel(id: string): Promise<boolean> {
-    return (await this.insist(this.call(cancelRecord, id, [`${this.teller}:${++this.calls}`]))) === 1;
+  async cancel(id: string, sent?: (answer: Promise<boolean>) => void): Promise<boolean> {
+    const call = this.call(cancelRecord, id, [`${this.teller}:${++this.calls}`]);
+    return this.link.insist(async () => (await runScript(this.link.client, call)) === 1, sent);
   }
 
   async cancelled(ids: readonly string[]): Promise<ReadonlySet<string>> {
@@ -77,10 +108,6 @@ export class RedisJobRecords implements JobRecords {
       pipelined(this.link.client, (target) => ids.map((id) => target.hgetall(this.recordKey(id)))),
     );
     return ids.map((id, place) => toRecord(id, hashes[place] as Record<string, string>));
-  }
-
-  private insist(call: ScriptCall): Promise<unknown> {
-    return this.link.insist(() => runScript(this.link.client, call));
   }
 
   private ask(call: ScriptCall): Promise<unknown> {

@@ -1,6 +1,8 @@
 import { systemClock } from '../../core/clock.js';
+import { promiseWithResolve } from '../../core/promise-with-resolve.js';
 import { toError } from '../../core/to-error.js';
 import { within } from '../../core/within.js';
+import { isReadOnly } from './read-only.js';
 import { redisAddress } from './redis-address.js';
 import { endClient, makeRedisClient, type RedisClient } from './redis-client.js';
 import { asStoreError } from './redis-failure.js';
@@ -9,6 +11,12 @@ import { StoreUnavailableError, StoreUnreachableError } from './store-errors.js'
 
 /** How long Redis may take for what is under way when the connection is closed, in milliseconds. */
 const QUIT_TIMEOUT_MS = 2_000;
+
+/** How long to wait before a server that refuses to write is asked again, in milliseconds. */
+const READ_ONLY_PAUSE_MS = 500;
+
+/** How long to wait before what Redis refused to write is tried again, in milliseconds. */
+const REFUSED_PAUSE_MS = 500;
 
 const MAX_LISTENERS = 100_000;
 
@@ -19,6 +27,7 @@ export class RedisLink {
   private opening: Promise<void> | undefined = undefined;
   private isOpen = false;
   private isClosed = false;
+  private readonly closed = promiseWithResolve<void>();
   private lastError: Error | undefined = undefined;
   /** What to tell of a lost connection. */
   private readonly onLoss = new Set<() => void>();
@@ -40,44 +49,74 @@ export class RedisLink {
     return (this.opening ??= this.connect());
   }
 
-  /** Asks on behalf of somebody who may not want to wait while Redis is down: `whenDown` says. @throws StoreUnavailableError */
-  async ask<T>(question: () => Promise<T>): Promise<T> {
+  /**
+   * Asks on behalf of somebody who may not want to wait while Redis is down: `whenDown` says.
+   *
+   * @param sent is given the answer, when the question is sent: it may come long after an error
+   * @throws StoreUnavailableError
+   */
+  async ask<T>(question: () => Promise<T>, sent?: (answer: Promise<T>) => void): Promise<T> {
     if (!this.isOpen) await this.open();
     switch (this.options.whenDown) {
-      case 'fail':
+      case 'fail': {
         if (this.client.status !== 'ready') throw new StoreUnavailableError(this.address, this.lastError);
-        return this.orLoss(question());
-      case 'wait':
-        return this.persist(question);
+        const answer = question();
+        sent?.(answer);
+        return this.orLoss(answer);
+      }
+      case 'wait': {
+        const answer = this.persist(question);
+        sent?.(answer);
+        return answer;
+      }
       default:
         throw this.options.whenDown satisfies never;
     }
   }
 
   /**
-   * Has something written that must be, however long that takes. Who asked waits for it only as with `ask`: an error says that
-   * it is not yet written.
+   * Has something written that must be, however long that takes and however often Redis refuses it. Who asked waits for it only
+   * as with `ask`: an error says that it is not yet written.
+   *
+   * @param sent is given the answer that comes when it is written
    */
-  insist<T>(question: () => Promise<T>): Promise<T> {
-    const answer = this.persist(question);
-    answer.catch(() => {});
-    return this.ask(() => answer);
+  insist<T>(question: () => Promise<T>, sent?: (answer: Promise<T>) => void): Promise<T> {
+    const first = this.persist(question);
+    const written = first.catch((error: unknown) => this.repeat(question, error));
+    written.catch(() => {});
+    sent?.(written);
+    return this.ask(() => first);
   }
 
-  /** Asks until Redis answers, however long that takes. @throws StoreUnavailableError when Redis refuses, or at `close` */
+  private async repeat<T>(question: () => Promise<T>, refusal: unknown): Promise<T> {
+    if (this.isClosed || !(refusal instanceof StoreUnavailableError)) throw refusal;
+    await within(systemClock, REFUSED_PAUSE_MS, this.closed.promise);
+    return this.persist(question).catch((error: unknown) => this.repeat(question, error));
+  }
+
+  /**
+   * Asks until Redis answers, however long that takes; a replica is asked until it, or another, is the primary.
+   *
+   * @throws StoreUnavailableError when Redis refuses for another reason, or at `close`
+   */
   async persist<T>(question: () => Promise<T>): Promise<T> {
     if (!this.isOpen) await this.open();
-    if (this.isClosed) throw new StoreUnavailableError(this.address);
-    try {
-      return await question();
-    } catch (error) {
-      throw asStoreError(error, this.address);
+    for (;;) {
+      if (this.isClosed) throw new StoreUnavailableError(this.address, this.lastError);
+      try {
+        return await question();
+      } catch (error) {
+        if (!isReadOnly(error)) throw asStoreError(error, this.address);
+        this.lastError = toError(error);
+        await within(systemClock, READ_ONLY_PAUSE_MS, this.closed.promise);
+      }
     }
   }
 
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.closed.resolve();
     try {
       // While Redis is down, `quit` would wait for it to come back; while it does not answer, for ever.
       if (this.client.status === 'ready') await within(systemClock, QUIT_TIMEOUT_MS, this.client.quit());

@@ -1,13 +1,13 @@
 import { Cluster } from 'ioredis';
 import type { RedisClient } from './redis-client.js';
 
-/** What may cost items about a Redis, a sentence each. Of a cluster, all primaries are looked at. */
+/** What may cost items about a Redis, or lets none be stored, a sentence each. Of a cluster, all primaries are looked at. */
 export async function findRedisRisks(client: RedisClient): Promise<readonly string[]> {
   const nodes = client instanceof Cluster ? client.nodes('master') : [client];
   const risks = await Promise.all(
     nodes.map(async (node) => {
       const [info, settings] = await Promise.all([readInfo(node), readSettings(node)]);
-      return [...memoryRisks(info, settings), ...persistenceRisks(info, settings)];
+      return [...roleRisks(info), ...memoryRisks(info, settings), ...persistenceRisks(info, settings)];
     }),
   );
   return [...new Set(risks.flat())];
@@ -39,6 +39,11 @@ async function readSettings(node: Node): Promise<Facts> {
       return name === undefined || value === undefined ? [] : [[name, value]];
     }),
   );
+}
+
+function roleRisks(info: Facts): string[] {
+  if (info.get('role') !== 'slave') return [];
+  return ['Redis is a replica, in which nothing can be stored: give the address of its primary'];
 }
 
 function memoryRisks(info: Facts, settings: Facts): string[] {

@@ -42,9 +42,9 @@ export interface RedisStoreOptions {
   readonly lapseCheckMs: number;
   /** Default `fail`. */
   readonly whenDown: WhenDown;
-  /** For which the record of a job that has not ended is kept after its last change. Default 7 days. */
+  /** For which the record of a job whose source has not ended is kept while none of its items waits. Default 7 days. */
   readonly recordTtlMs: number;
-  /** For which the record of a job that has ended is kept. Default 1 day. */
+  /** For which the record of a job is kept when none of its items is left. Default 1 day. */
   readonly endedRecordTtlMs: number;
 }
 

@@ -2,7 +2,7 @@ import type { ChunkQueue, ChunkQueueListener } from '../durable/chunk-queue.js';
 import type { JobRecords } from '../durable/job-records.js';
 import type { LetterShelf } from '../durable/letter-shelf.js';
 import type { Store } from '../durable/store.js';
-import type { TypeState } from '../durable/type-state.js';
+import type { QueueNames, TypeState } from '../durable/type-state.js';
 import { BullmqChunkQueue } from './bullmq-chunk-queue.js';
 import { BullmqLetterShelf } from './bullmq-letter-shelf.js';
 import { RedisJobRecords } from './redis-job-records.js';
@@ -32,11 +32,11 @@ export class RedisStore implements Store {
     return this.link.ask(() => findRedisRisks(this.link.client));
   }
 
-  queue(type: string, name: string, listener: ChunkQueueListener): ChunkQueue {
+  queue(type: string, name: string, listener: ChunkQueueListener, isPartition = false): ChunkQueue {
     return getOrMake(
       this.queues,
       JSON.stringify([type, name]),
-      () => new BullmqChunkQueue(this.link, this.options, type, name, listener),
+      () => new BullmqChunkQueue(this.link, this.options, type, name, listener, isPartition),
     );
   }
 
@@ -44,8 +44,12 @@ export class RedisStore implements Store {
     return getOrMake(this.shelves, type, () => new BullmqLetterShelf(this.link, this.options.prefix, type));
   }
 
-  state(type: string): TypeState {
-    return getOrMake(this.states, type, () => new RedisTypeState(this.link, this.options.prefix, type));
+  state(type: string, queues: QueueNames = { lanes: [], partitions: [] }): TypeState {
+    return getOrMake(
+      this.states,
+      type,
+      () => new RedisTypeState(this.link, this.options.prefix, type, queues),
+    );
   }
 
   async close(): Promise<void> {

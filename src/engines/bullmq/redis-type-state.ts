@@ -1,41 +1,51 @@
-import { randomBytes } from 'node:crypto';
-import type { SharedPauseReason, SharedState, TypeState } from '../durable/type-state.js';
-import { typeKey } from './key-names.js';
-import { runScript } from './lua-script.js';
+import type { QueueNames, SharedPauseReason, SharedState, TypeState } from '../durable/type-state.js';
+import { encodeKeyPart, typeKey, typeKeyPrefix } from './key-names.js';
+import { runScript, type LuaScript } from './lua-script.js';
 import type { RedisLink } from './redis-link.js';
-import { beatReplica, dropPauseReason, markOrdered, reserveStarts } from './type-state-scripts.js';
+import {
+  addPauseReason,
+  beatReplica,
+  markOrdered,
+  removePauseReason,
+  reserveStarts,
+} from './type-state-scripts.js';
 
 /** How long a replica counts after it was last heard of, in milliseconds. */
 const REPLICA_TTL_MS = 5_000;
 
+/** What of a queue is steered. */
+const STEERED = ['meta', 'wait', 'delayed', 'marker'] as const;
+
 /** What all processes know of a worker type, in Redis. Times are those of Redis: the clocks of processes differ. */
 export class RedisTypeState implements TypeState {
   private readonly replicas: string;
-  private readonly pauseReasons: string;
-  private readonly ordered: string;
   private readonly rate: string;
+  /** Those of the scripts that steer the queues. */
+  private readonly keys: readonly string[];
+  private readonly lanes: number;
 
   constructor(
     private readonly link: RedisLink,
     prefix: string,
     type: string,
+    queues: QueueNames,
   ) {
     this.replicas = typeKey(prefix, type, 'replicas');
-    this.pauseReasons = typeKey(prefix, type, 'pause-reasons');
-    this.ordered = typeKey(prefix, type, 'ordered');
     this.rate = typeKey(prefix, type, 'rate');
+    this.lanes = queues.lanes.length;
+    const names = [...queues.lanes, ...queues.partitions].map(encodeKeyPart);
+    this.keys = [
+      typeKey(prefix, type, 'pause-reasons'),
+      typeKey(prefix, type, 'ordered'),
+      this.replicas,
+      ...names.flatMap((name) => STEERED.map((part) => `${typeKeyPrefix(prefix, type)}:${name}:${part}`)),
+    ];
   }
 
   async beat(replicaId: string): Promise<SharedState> {
-    const answer = await this.link.persist(() =>
-      runScript(this.link.client, {
-        script: beatReplica,
-        keys: [this.replicas, this.pauseReasons, this.ordered],
-        values: [replicaId, REPLICA_TTL_MS],
-      }),
-    );
-    const [replicas, mark, pauseReasons] = answer as [number, string, SharedPauseReason[]];
-    return { replicas, orderedMark: mark === '' ? undefined : mark, pauseReasons };
+    const answer = await this.link.persist(() => this.run(beatReplica, replicaId, REPLICA_TTL_MS));
+    const [replicas, isOrdered, pauseReasons] = answer as [number, number, SharedPauseReason[]];
+    return { replicas, isOrdered: isOrdered === 1, pauseReasons };
   }
 
   async leave(replicaId: string): Promise<void> {
@@ -43,26 +53,15 @@ export class RedisTypeState implements TypeState {
   }
 
   async addPauseReason(reason: SharedPauseReason): Promise<void> {
-    await this.say(reason, () => this.link.client.sadd(this.pauseReasons, reason));
+    await this.say(reason, () => this.run(addPauseReason, reason));
   }
 
-  async removePauseReason(reason: SharedPauseReason): Promise<readonly SharedPauseReason[]> {
-    const left = await this.say(reason, () =>
-      runScript(this.link.client, {
-        script: dropPauseReason,
-        keys: [this.pauseReasons],
-        values: [reason],
-      }),
-    );
-    return left as SharedPauseReason[];
+  async removePauseReason(reason: SharedPauseReason): Promise<void> {
+    await this.say(reason, () => this.run(removePauseReason, reason));
   }
 
-  async markOrdered(): Promise<string> {
-    const mark = randomBytes(6).toString('base64url');
-    const answer = await this.link.ask(() =>
-      runScript(this.link.client, { script: markOrdered, keys: [this.ordered], values: [mark] }),
-    );
-    return answer as string;
+  async markOrdered(): Promise<void> {
+    await this.link.ask(() => this.run(markOrdered));
   }
 
   async reserveStarts(count: number, max: number, durationMs: number, burst: number): Promise<number> {
@@ -76,8 +75,12 @@ export class RedisTypeState implements TypeState {
     return waitMs as number;
   }
 
+  private run(script: LuaScript, ...values: readonly (string | number)[]): Promise<unknown> {
+    return runScript(this.link.client, { script, keys: this.keys, values: [this.lanes, ...values] });
+  }
+
   /** A user who pauses or resumes may not want to wait for Redis; the engine does. */
-  private say<T>(reason: SharedPauseReason, command: () => Promise<T>): Promise<T> {
+  private say(reason: SharedPauseReason, command: () => Promise<unknown>): Promise<unknown> {
     switch (reason) {
       case 'requested':
         return this.link.ask(command);

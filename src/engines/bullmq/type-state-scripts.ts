@@ -7,33 +7,81 @@ local nowMicros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local nowMs = math.floor(nowMicros / 1000)
 `;
 
-/** KEYS: 1 replicas, 2 reasons to pause, 3 the mark of ordered items. ARGV: 1 the replica, 2 for how many ms it counts. */
+/**
+ * Has the queues of a type do what is known of it, in the same step in which that changes: BullMQ leases nothing of a queue whose
+ * meta hash says `paused`, and no more than its `concurrency` at a time. What does so already is left alone, as each beat looks at it.
+ *
+ * KEYS: 1 reasons to pause, 2 the mark of ordered items, 3 replicas, then four of BullMQ's for each queue: its meta hash, its waiting
+ * and its delayed jobs, and the marker that wakes workers. ARGV: 1 how many of the queues are lanes, which come before the partitions.
+ */
+const STEER = `
+local function wake(wait, delayed, marker)
+  if redis.call('LLEN', wait) > 0 then
+    redis.call('ZADD', marker, 0, '0')
+    return
+  end
+  local next = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  if next[2] then redis.call('ZADD', marker, tonumber(next[2]) / 4096, '1') end
+end
+
+local function steer()
+  local isPaused = redis.call('EXISTS', KEYS[1]) == 1
+  local isOrdered = redis.call('EXISTS', KEYS[2]) == 1
+  local firstPartition = 4 + 4 * tonumber(ARGV[1])
+  for at = 4, #KEYS, 4 do
+    local meta, wait, delayed, marker = KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
+    local said = redis.call('HMGET', meta, 'paused', 'concurrency')
+    if isOrdered and at >= firstPartition and said[2] ~= '1' then
+      redis.call('HSET', meta, 'concurrency', 1)
+    end
+    if isPaused and not said[1] then
+      redis.call('HSET', meta, 'paused', 1)
+      redis.call('DEL', marker)
+    elseif said[1] and not isPaused then
+      redis.call('HDEL', meta, 'paused')
+      wake(wait, delayed, marker)
+    end
+  end
+end
+`;
+
+/** KEYS and ARGV as of `STEER`; ARGV: 2 the replica, 3 for how many ms it counts. */
 export const beatReplica: LuaScript = {
   name: 'workerTypeBeat',
-  keys: 3,
-  lua: `${CLOCK}
-redis.call('ZADD', KEYS[1], nowMs, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', nowMs - ARGV[2]))
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return { redis.call('ZCARD', KEYS[1]), redis.call('GET', KEYS[3]) or '', redis.call('SMEMBERS', KEYS[2]) }`,
+  keys: 'any',
+  lua: `${CLOCK}${STEER}
+redis.call('ZADD', KEYS[3], nowMs, ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. string.format('%.0f', nowMs - ARGV[3]))
+redis.call('PEXPIRE', KEYS[3], ARGV[3])
+steer()
+return { redis.call('ZCARD', KEYS[3]), redis.call('EXISTS', KEYS[2]), redis.call('SMEMBERS', KEYS[1]) }`,
 };
 
-/** KEYS: 1 the mark of ordered items. ARGV: 1 what it is to be if there is none. Returns what it is. */
+/** KEYS and ARGV as of `STEER`; ARGV: 2 the reason. */
+export const addPauseReason: LuaScript = {
+  name: 'workerTypePause',
+  keys: 'any',
+  lua: `${STEER}
+redis.call('SADD', KEYS[1], ARGV[2])
+steer()`,
+};
+
+/** KEYS and ARGV as of `STEER`; ARGV: 2 the reason. */
+export const removePauseReason: LuaScript = {
+  name: 'workerTypeResume',
+  keys: 'any',
+  lua: `${STEER}
+redis.call('SREM', KEYS[1], ARGV[2])
+steer()`,
+};
+
+/** KEYS and ARGV as of `STEER`. */
 export const markOrdered: LuaScript = {
   name: 'workerTypeMarkOrdered',
-  keys: 1,
-  lua: `
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
-return redis.call('GET', KEYS[1])`,
-};
-
-/** KEYS: 1 reasons to pause. ARGV: 1 the reason. */
-export const dropPauseReason: LuaScript = {
-  name: 'workerTypeDropPause',
-  keys: 1,
-  lua: `
-redis.call('SREM', KEYS[1], ARGV[1])
-return redis.call('SMEMBERS', KEYS[1])`,
+  keys: 'any',
+  lua: `${STEER}
+redis.call('SET', KEYS[2], '1')
+steer()`,
 };
 
 /**

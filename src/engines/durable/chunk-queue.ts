@@ -51,6 +51,8 @@ export interface LeaseNote {
   readonly settled?: string;
   /** Attempts that its only item has behind it. */
   readonly attempts?: number;
+  /** Milliseconds since the Unix epoch before which its only item does not run again, though its chunk may be leased. */
+  readonly dueAtMs?: number;
   /** Number of the lease under which the item was started alone, when it was last. */
   readonly startedUnder?: number;
   /** How often its process died, or did not answer, while it was the only one of its kind that ran. */
@@ -79,11 +81,16 @@ export interface ChunkQueueListener {
  */
 export interface ChunkQueue {
   /**
-   * Stores chunks. All of them were looked at before: it fails only when the store does, and then any of them may be there.
+   * Stores chunks. All of them were looked at before: it fails only when the store does, and then any of them may be there, or
+   * come to be there later.
    *
+   * @param sent is given the answer, when they are sent: it may come long after an error
    * @returns for each chunk, the id of the one that is there: another's when that has its key
    */
-  add(chunks: readonly NewChunk[]): Promise<readonly StoredId[]>;
+  add(
+    chunks: readonly NewChunk[],
+    sent?: (answer: Promise<readonly StoredId[]>) => void,
+  ): Promise<readonly StoredId[]>;
 
   /** Begins to look for lapsed leases, of any process. */
   watchLapses(): void;
@@ -121,12 +128,6 @@ export interface ChunkQueue {
   ): Promise<{ readonly ids: readonly string[]; readonly oldestAtMs: number | undefined }>;
   /** Makes all delayed chunks due that are retries. @returns their ids */
   releaseRetries(): Promise<readonly string[]>;
-  /** No chunk is leased, by any process, until `resume`. */
-  pause(): Promise<void>;
-  resume(): Promise<void>;
-  isPaused(): Promise<boolean>;
-  /** At the most so many chunks are leased at a time, over all processes. */
-  limitLeases(most: number): Promise<void>;
   /** Ends its own connections. What is leased lapses. */
   close(): Promise<void>;
 }

@@ -1,12 +1,15 @@
-import type { Clock } from '../../core/clock.js';
+import type { Clock, Timer } from '../../core/clock.js';
+import { promiseWithResolve } from '../../core/promise-with-resolve.js';
+import { within } from '../../core/within.js';
 import { byQueue } from './by-queue.js';
 import type { ChunkLimits } from './chunk-builder.js';
 import type { ChunkIds } from './chunk-ids.js';
-import type { ChunkQueue, Lease, NewChunk } from './chunk-queue.js';
+import type { ChunkQueue, Lease, LeaseNote, NewChunk } from './chunk-queue.js';
 import type { JobRecords } from './job-records.js';
 import type { ChunkPart, DeadInChunk, LeasedChunk } from './leased-chunk.js';
 import { makeRemainder } from './remainder.js';
 import { storableDead } from './payload-text.js';
+import { isStoreAway } from './store-away.js';
 import { deathsOf } from './suspects.js';
 
 /** How long chunks wait for others with failed items, so that these travel on together, in milliseconds. */
@@ -39,11 +42,12 @@ export interface SettlementSetting {
  * Writes down what became of leased chunks, in the order in which nothing can be lost: what is still to do, what is dead, what
  * has ended, and at last the end of the chunk. Whoever dies in between leaves the chunk to be done again, some of it twice.
  *
- * Each step is repeated as long as the store does not answer and the lease holds; a step that was done twice was done once.
+ * Each step is repeated as long as the store does not answer and the lease holds; a step that was done twice was done once. What
+ * the store refuses it would refuse again: the chunk is left to its lease, which runs out, and no other one waits for it.
  */
 export class ChunkSettlement {
   private gathering: LeasedChunk[] = [];
-  private isGathering = false;
+  private gatherTimer: Timer | undefined = undefined;
   /** Chunks of which nothing has to be written down but that all of their items are done. */
   private done: LeasedChunk[] = [];
   private isRaising = false;
@@ -51,6 +55,8 @@ export class ChunkSettlement {
   /** Chunks of which a part is being written down: their end has to wait for that. */
   private readonly inParts = new Set<LeasedChunk>();
   private isHurried = false;
+  private isGivenUp = false;
+  private readonly givenUp = promiseWithResolve<void>();
 
   constructor(private readonly setting: SettlementSetting) {}
 
@@ -79,7 +85,8 @@ export class ChunkSettlement {
     const chunks = this.done;
     this.done = [];
     // It does not matter whose lease it is: that an item has ended counts once.
-    if (await this.write(partsOf(chunks))) this.run(() => this.complete(chunks));
+    const written = await this.write(partsOf(chunks));
+    this.run(() => this.complete(written));
   }
 
   /** The items of the chunk go on in other chunks. */
@@ -91,6 +98,31 @@ export class ChunkSettlement {
       const isStored = await this.untilAnswered(held, async () => void (await queue.add(into)));
       if (isStored) await this.complete(held);
     });
+  }
+
+  /** None of the items has been started: others work on the chunk. */
+  handBack(chunk: LeasedChunk): void {
+    this.run(async () => {
+      if (await this.isHeld(chunk)) await this.giveBack(chunk);
+    });
+  }
+
+  /** Keeps a note with the chunk. @returns whether it is written; else the lease is lost */
+  note(chunk: LeasedChunk, note: LeaseNote): Promise<boolean> {
+    const written = this.writeNote(chunk, note);
+    this.run(async () => void (await written));
+    return written;
+  }
+
+  private async writeNote(chunk: LeasedChunk, note: LeaseNote): Promise<boolean> {
+    if (!(await this.isHeld(chunk))) return false;
+    const isWritten = await this.untilAnswered([chunk], () => chunk.queue.note(chunk.lease, note));
+    if (isWritten) chunk.noted = note;
+    return isWritten;
+  }
+
+  private async isHeld(chunk: LeasedChunk): Promise<boolean> {
+    return (await this.confirm(chunk.queue, [chunk])).length > 0;
   }
 
   /**
@@ -111,8 +143,7 @@ export class ChunkSettlement {
 
   private async writePart(chunk: LeasedChunk, part: ChunkPart): Promise<void> {
     const { queue, lease } = chunk;
-    const isHeld = (await this.confirm(queue, [chunk])).length > 0;
-    if (isHeld && (await this.write([{ chunk, part }]))) {
+    if ((await this.isHeld(chunk)) && (await this.write([{ chunk, part }])).length > 0) {
       await this.untilAnswered([chunk], () => queue.note(lease, { settled: part.settled }));
     }
   }
@@ -124,17 +155,22 @@ export class ChunkSettlement {
     while (this.underWay.size > 0) await Promise.all(this.underWay);
   }
 
+  /** Asks the store nothing any more: what is not written down by now is done again. */
+  giveUp(): void {
+    this.isGivenUp = true;
+    this.givenUp.resolve();
+  }
+
   private gather(chunk: LeasedChunk): void {
     this.gathering.push(chunk);
     const isUrgent = this.isHurried || chunk.leaving === undefined;
     if (isUrgent) return queueMicrotask(() => this.flush());
-    if (this.isGathering) return;
-    this.isGathering = true;
-    this.setting.clock.setTimer(() => this.flush(), GATHER_MS);
+    this.gatherTimer ??= this.setting.clock.setTimer(() => this.flush(), GATHER_MS);
   }
 
   private flush(): void {
-    this.isGathering = false;
+    this.gatherTimer?.cancel();
+    this.gatherTimer = undefined;
     const chunks = this.gathering;
     this.gathering = [];
     for (const ofQueue of byQueue(chunks).values()) this.run(() => this.writeDown(ofQueue));
@@ -152,27 +188,68 @@ export class ChunkSettlement {
     if (held.length === 0) return;
     const [back, rest] = partition(held, goesBackAsItIs);
     await Promise.all(back.map((chunk) => this.giveBack(chunk)));
-    if (await this.write(partsOf(rest))) await this.complete(rest);
+    await this.complete(await this.write(partsOf(rest)));
   }
 
-  /** @param parts those with a remainder all of one queue. @returns whether all of it is written; else the leases are lost */
-  private async write(parts: readonly PartOfChunk[]): Promise<boolean> {
-    const { records, recordsRaised, bury } = this.setting;
-    const chunks = parts.map(({ chunk }) => chunk);
+  /** @param parts those with a remainder all of one queue. @returns the chunks of which all is written; the leases of others are lost */
+  private async write(parts: readonly PartOfChunk[]): Promise<readonly LeasedChunk[]> {
     const diedAtMs = this.setting.clock.wallNow();
-    let tellOfDead: (() => void) | undefined = undefined;
-    const ended = parts.flatMap(({ part }) => part.ended);
+    const stored = await this.together(parts, (some) => this.storingRemainder(some));
+    const buried = await this.together(stored, (some) => () => this.buryDead(some, diedAtMs));
+    const raised = await this.together(buried, (some) => () => this.raiseRecords(some));
+    return raised.map(({ chunk }) => chunk);
+  }
+
+  /**
+   * Does a step for all of them at once; where that is refused, for each by itself.
+   *
+   * @returns those for which it is done
+   */
+  private async together(
+    parts: readonly PartOfChunk[],
+    stepOf: (parts: readonly PartOfChunk[]) => () => Promise<void>,
+  ): Promise<readonly PartOfChunk[]> {
+    const chunks = parts.map(({ chunk }) => chunk);
+    const answer = await this.attempt(chunks, stepOf(parts));
+    switch (answer) {
+      case 'done':
+        return parts;
+      case 'given-up':
+        return [];
+      case 'refused': {
+        if (parts.length > 1) {
+          return (await Promise.all(parts.map((part) => this.together([part], stepOf)))).flat();
+        }
+        for (const chunk of chunks) this.lose(chunk);
+        return [];
+      }
+      default:
+        throw answer satisfies never;
+    }
+  }
+
+  /** It is made once: made again, it would be due at another time, and be another one. */
+  private storingRemainder(parts: readonly PartOfChunk[]): () => Promise<void> {
     let remainder: NewChunk[] | undefined = undefined;
-    const isWritten = await this.untilAnswered(chunks, async () => {
+    return async () => {
       remainder ??= await this.remainderOf(parts);
-      if (remainder.length > 0) await chunks[0]!.queue.add(remainder);
-      const dead = await Promise.all(parts.map(({ chunk, part }) => storableDead(chunk, part.dead ?? [])));
-      if (dead.some(({ length }) => length > 0)) tellOfDead = await bury(dead.flat(), diedAtMs);
-      if (ended.length > 0) await records.raise(ended);
-    });
-    if (isWritten) recordsRaised(ended.map(({ jobId }) => jobId));
-    (tellOfDead as (() => void) | undefined)?.();
-    return isWritten;
+      if (remainder.length > 0) await parts[0]!.chunk.queue.add(remainder);
+    };
+  }
+
+  private async buryDead(parts: readonly PartOfChunk[], diedAtMs: number): Promise<void> {
+    if (parts.every(({ part }) => part.dead === undefined)) return;
+    const dead = await Promise.all(parts.map(({ chunk, part }) => storableDead(chunk, part.dead ?? [])));
+    const tell = await this.setting.bury(dead.flat(), diedAtMs);
+    tell();
+  }
+
+  private async raiseRecords(parts: readonly PartOfChunk[]): Promise<void> {
+    const { records, recordsRaised } = this.setting;
+    const ended = parts.flatMap(({ part }) => part.ended);
+    if (ended.length === 0) return;
+    await records.raise(ended);
+    recordsRaised(ended.map(({ jobId }) => jobId));
   }
 
   private remainderOf(parts: readonly PartOfChunk[]): Promise<NewChunk[]> {
@@ -206,17 +283,20 @@ export class ChunkSettlement {
     return completed.isHeld;
   }
 
-  private giveBack(chunk: LeasedChunk): Promise<void> {
-    const { queue, lease, leaving, size } = chunk;
-    const { attempts, delayMs } = leaving![0]!;
-    return this.end(chunk, async () => {
-      // Its content stays as it was stored, so what has changed is noted beside it; also that a suspect has not died.
-      if (size === 1) {
-        await queue.note(lease, { deaths: deathsOf(lease), attempts });
-      }
-      if (delayMs === undefined) return queue.giveBack(lease);
-      return queue.postpone(lease, this.setting.clock.wallNow() + delayMs);
-    });
+  private async giveBack(chunk: LeasedChunk): Promise<void> {
+    const { queue, lease, isOrdered } = chunk;
+    const dueAtMs = this.dueTimeOf(chunk);
+    const note = noteOf(chunk, dueAtMs);
+    if (note !== undefined && !(await this.untilAnswered([chunk], () => queue.note(lease, note)))) return;
+    // What comes after an item in its order must not be leased before it.
+    const isNext = dueAtMs === undefined || isOrdered;
+    await this.end(chunk, () => (isNext ? queue.giveBack(lease) : queue.postpone(lease, dueAtMs)));
+  }
+
+  /** Before when the item of the chunk is not to run again, in milliseconds since the Unix epoch. */
+  private dueTimeOf({ leaving, noted }: LeasedChunk): number | undefined {
+    const delayMs = leaving?.[0]?.delayMs;
+    return delayMs === undefined ? noted?.dueAtMs : this.setting.clock.wallNow() + delayMs;
   }
 
   private async end(chunk: LeasedChunk, act: () => Promise<boolean>): Promise<void> {
@@ -230,20 +310,27 @@ export class ChunkSettlement {
     else this.lose(chunk);
   }
 
-  /** Tries until the store has answered, or all leases are lost. @returns whether it has */
+  /** Tries until the store has answered. @returns whether it has done what it was asked for; else the leases are lost */
   private async untilAnswered(chunks: readonly LeasedChunk[], act: () => Promise<void>): Promise<boolean> {
+    const answer = await this.attempt(chunks, act);
+    if (answer === 'refused') for (const chunk of chunks) this.lose(chunk);
+    return answer === 'done';
+  }
+
+  private async attempt(chunks: readonly LeasedChunk[], act: () => Promise<void>): Promise<Answer> {
     for (;;) {
       try {
         await act();
-        return true;
+        return 'done';
       } catch (error) {
         this.setting.troubled(error);
-        if (chunks.every(({ isLost }) => isLost)) break;
-        await new Promise<void>((resolve) => this.setting.clock.setTimer(resolve, AGAIN_MS));
+        if (this.isGivenUp || chunks.every(({ isLost }) => isLost)) break;
+        if (!isStoreAway(error)) return 'refused';
+        await within(this.setting.clock, AGAIN_MS, this.givenUp.promise);
       }
     }
     for (const chunk of chunks) this.setting.chunkEnded(chunk);
-    return false;
+    return 'given-up';
   }
 
   private lose(chunk: LeasedChunk): void {
@@ -252,6 +339,9 @@ export class ChunkSettlement {
     this.setting.chunkEnded(chunk);
   }
 }
+
+/** What a store said: yes; no, as it would again; or nothing, until there was no more use in it. */
+type Answer = 'done' | 'refused' | 'given-up';
 
 interface PartOfChunk {
   readonly chunk: LeasedChunk;
@@ -266,6 +356,17 @@ function partsOf(chunks: readonly LeasedChunk[]): PartOfChunk[] {
 function goesBackAsItIs({ leaving, size, isAlone }: LeasedChunk): boolean {
   if (leaving === undefined) return false;
   return isAlone || (leaving.length === size && leaving.every(({ delayMs }) => delayMs === undefined));
+}
+
+/**
+ * What is noted of a chunk that goes back as it is: its content stays as it was stored, so what has changed is kept beside it;
+ * also that a suspect has not died. Undefined: nothing has changed.
+ */
+function noteOf(chunk: LeasedChunk, dueAtMs: number | undefined): LeaseNote | undefined {
+  const { lease, leaving, noted, size } = chunk;
+  if (size > 1 || (leaving === undefined && noted === undefined)) return undefined;
+  const attempts = leaving?.[0]?.attempts ?? noted?.attempts ?? 0;
+  return { deaths: deathsOf(lease), attempts, ...(chunk.isOrdered && dueAtMs !== undefined && { dueAtMs }) };
 }
 
 function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {

@@ -13,7 +13,7 @@ import { ChunkIds } from './chunk-ids.js';
 import { depthOf } from './depth-of.js';
 import { JobNotTrackedError, NotOnDurableEngineError } from './durable-errors.js';
 import type { DurableOptions } from './durable-options.js';
-import { DurableType } from './durable-type.js';
+import { DurableType, WRITE_DOWN_MS } from './durable-type.js';
 import { itemText } from './item-text.js';
 import { splitJobId } from './job-id.js';
 import { JobWatch, learnFrom } from './job-watch.js';
@@ -26,9 +26,6 @@ import { TroubleTeller } from './trouble-teller.js';
 
 /** How often it is looked whether the queues are empty that somebody waits for, in milliseconds. */
 const LOOK_MS = 100;
-
-/** How long the end of the process waits for what is yet to be written down, in milliseconds. */
-const WRITE_DOWN_MS = 5_000;
 
 /**
  * Items wait in a store that several processes share. Each leases some of them, has them worked on in its workloads as the
@@ -45,6 +42,8 @@ export class DurableEngine implements Engine, StoredJobs {
   private readonly letters: StoredDeadLetters;
   private readonly troubles: TroubleTeller;
   private readonly streams = new Map<StoredSubmission, Promise<void>>();
+  /** Writes that whoever asked for them does not wait for. */
+  private readonly unwritten = new Set<Promise<unknown>>();
   private connecting: Promise<void> | undefined = undefined;
   private bringsWork = false;
 
@@ -57,7 +56,7 @@ export class DurableEngine implements Engine, StoredJobs {
     this.local = new MemoryEngine(host);
     this.troubles = new TroubleTeller(host.events, clock);
     this.watched = new JobWatch(store.records, clock, this.troubles.tell);
-    this.letters = new StoredDeadLetters(this.types, host.workloads, store.records, this.ids);
+    this.letters = new StoredDeadLetters(this.types, host.workloads);
   }
 
   addType(workload: Workload): void {
@@ -136,6 +135,7 @@ export class DurableEngine implements Engine, StoredJobs {
       maxItemBytes: this.options.maxItemBytes,
       dueAtMs: this.dueAtMsOf(options),
       slices: this.host.slices,
+      goesOn: (unfinished) => this.remember(unfinished),
     });
     job.tracked = true;
     if (options.signal?.aborted === true) {
@@ -217,15 +217,29 @@ export class DurableEngine implements Engine, StoredJobs {
 
   async cancel(job: Job): Promise<void> {
     if (!job.tracked) throw new JobNotTrackedError(job.id, 'cancel()');
-    const isCancelled = await this.store.records.cancel(job.id);
+    const writes: Promise<void>[] = [];
+    await this.store.records.cancel(job.id, (answer) => {
+      const written = answer.then((isCancelled) => this.cancelled(job, isCancelled));
+      this.remember(written);
+      writes.push(written);
+    });
+    await Promise.all(writes);
+  }
+
+  private cancelled(job: Job, isCancelled: boolean): void {
+    // Else it had ended before, as its record tells.
+    job.isCancelled = isCancelled;
     if (isCancelled) {
       job.producer?.stop();
       this.types.get(job.type)?.dropJob(job.id);
-    } else {
-      // It had ended before, as its record tells.
-      job.isCancelled = false;
     }
     this.watched.add(job);
+  }
+
+  private remember(work: Promise<unknown>): void {
+    this.unwritten.add(work);
+    const forget = () => void this.unwritten.delete(work);
+    work.then(forget, forget);
   }
 
   watch(job: Job): void {
@@ -308,7 +322,8 @@ export class DurableEngine implements Engine, StoredJobs {
     const { clock } = this.host.options;
     for (const submission of this.streams.keys()) submission.stop();
     const types = [...this.types.values()].map((type) => type.stopBringing());
-    await within(clock, WRITE_DOWN_MS, Promise.allSettled([...types, ...this.streams.values()]));
+    const writes = [...types, ...this.streams.values(), ...this.unwritten];
+    await within(clock, WRITE_DOWN_MS, Promise.allSettled(writes));
   }
 
   async close(): Promise<void> {

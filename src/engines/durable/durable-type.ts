@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import type { EventChannel } from '../../core/events.js';
 import { burstOf } from '../../core/rate-limiter.js';
+import { within } from '../../core/within.js';
 import type { WorkerPool } from '../../core/worker-pool.js';
 import type { Workload } from '../../core/workload.js';
 import type { ChunkLimits } from './chunk-builder.js';
@@ -15,6 +16,7 @@ import { LeaseKeeper } from './lease-keeper.js';
 import type { DeadInChunk, LeasedChunk } from './leased-chunk.js';
 import type { LetterShelf } from './letter-shelf.js';
 import { toDeadLetter, toStoredLetter } from './letters.js';
+import { Redrives } from './redrives.js';
 import { SharedPause } from './shared-pause.js';
 import type { StoredHomes } from './stored-home.js';
 import type { Store } from './store.js';
@@ -23,6 +25,9 @@ import { TypeLeases } from './type-leases.js';
 import { TypePulse } from './type-pulse.js';
 import { TypeQueues } from './type-queues.js';
 import type { TypeState } from './type-state.js';
+
+/** How long the end of the process waits for what is yet to be written down, in milliseconds. */
+export const WRITE_DOWN_MS = 5_000;
 
 /** What the worker types of a durable engine share. */
 export interface DurableSetting {
@@ -47,6 +52,7 @@ export class DurableType {
   readonly state: TypeState;
   readonly limits: ChunkLimits;
   readonly pauses: SharedPause;
+  readonly redrives: Redrives;
   private readonly settlement: ChunkSettlement;
   private readonly keeper: LeaseKeeper;
   private readonly intake: ChunkIntake;
@@ -54,8 +60,7 @@ export class DurableType {
   private readonly leases: TypeLeases;
   private readonly commits = new Map<number, GroupCommit>();
   private isBringing = false;
-  /** The mark of the ordered items under which the partitions have been limited. */
-  private orderedMark: string | undefined = undefined;
+  private leasesOrdered = false;
 
   constructor(
     readonly workload: Workload,
@@ -71,8 +76,8 @@ export class DurableType {
       lapsed: () => undefined,
     });
     this.letters = store.letters(this.type);
-    this.state = store.state(this.type);
-    this.pauses = new SharedPause(workload, this.queues, this.state);
+    this.state = store.state(this.type, this.queues.names);
+    this.pauses = new SharedPause(workload, this.state);
     // What is leased together starts together, as far as a rate limit goes.
     const most = rateLimit === undefined ? Infinity : burstOf(rateLimit);
     this.limits = { chunkSize: Math.min(options.chunkSize, most), maxChunkBytes: options.maxChunkBytes };
@@ -106,7 +111,8 @@ export class DurableType {
       suspects,
       maxDeaths: options.maxDeaths,
       settled: (chunk) => this.settled(chunk),
-      gone: (chunk) => this.gone(chunk),
+      handBack: (chunk) => this.handBack(chunk),
+      note: (chunk, note) => this.settlement.note(chunk, note),
       divide: (chunk, into) => this.divide(chunk, into),
       troubled,
     });
@@ -118,6 +124,16 @@ export class DurableType {
         this.keeper.add(chunk);
         this.intake.admit(chunk);
       },
+      troubled,
+    });
+    this.redrives = new Redrives({
+      limits: this.limits,
+      queues: this.queues,
+      letters: this.letters,
+      records,
+      ids,
+      clock,
+      markOrdered: () => this.markOrdered(),
       troubled,
     });
     this.pulse = new TypePulse(this, setting);
@@ -139,27 +155,25 @@ export class DurableType {
     this.isBringing = true;
     this.leases.fromLanes(this.queues.lanes);
     this.pulse.start();
+    this.redrives.start();
   }
 
-  /** Has all processes lease items with order keys: some are about to be stored. Each time, as the store may have lost it. */
+  /** Has all processes lease items with order keys: some are about to be stored. Each time, as the store may have lost its data. */
   async markOrdered(): Promise<void> {
-    const mark = await this.state.markOrdered();
-    void this.leaseOrdered(mark);
+    await this.state.markOrdered();
+    this.leaseOrdered();
   }
 
-  /**
-   * Items with order keys are there. The partitions are limited before the first lease, and again when the mark is another one: the
-   * store has lost its data then, the limits among it.
-   */
-  async leaseOrdered(mark: string): Promise<void> {
-    if (!this.isBringing || this.orderedMark === mark) return;
-    try {
-      await Promise.all(this.queues.partitions.map(({ queue }) => queue.limitLeases(1)));
-    } catch (error) {
-      // The next beat tries again.
-      return this.setting.troubled(error);
-    }
-    this.orderedMark = mark;
+  /** Whether items with order keys are there, as far as the store knows. */
+  async learnOrdered(isOrdered: boolean): Promise<void> {
+    if (isOrdered) this.leaseOrdered();
+    // The store has lost its data since, and items may have come between a mark and that loss.
+    else if (this.leasesOrdered) await this.state.markOrdered();
+  }
+
+  private leaseOrdered(): void {
+    if (!this.isBringing) return;
+    this.leasesOrdered = true;
     for (const partition of this.queues.partitions) this.leases.fromPartition(partition);
   }
 
@@ -179,15 +193,19 @@ export class DurableType {
   }
 
   private divide(chunk: LeasedChunk, into: readonly NewChunk[]): void {
-    this.leases.workedOff(chunk);
+    this.release(chunk);
     this.settlement.divide(chunk, into);
   }
 
-  /** The chunk goes without having been settled. */
-  private gone(chunk: LeasedChunk): void {
+  private handBack(chunk: LeasedChunk): void {
     if (!this.leases.has(chunk)) return;
+    this.release(chunk);
+    this.settlement.handBack(chunk);
+  }
+
+  private release(chunk: LeasedChunk): void {
+    chunk.release();
     this.leases.workedOff(chunk);
-    this.chunkEnded(chunk);
   }
 
   private chunkEnded(chunk: LeasedChunk): void {
@@ -197,6 +215,7 @@ export class DurableType {
 
   private renewed(chunks: readonly LeasedChunk[]): void {
     for (const chunk of chunks) this.settlement.settlePart(chunk);
+    this.intake.passTurns();
     void this.intake.dropCancelled(chunks).catch(this.setting.troubled);
   }
 
@@ -209,7 +228,9 @@ export class DurableType {
 
   /** Keeps dead items, once for the same moment, and pauses the type when they are too many. @returns what tells of them */
   async bury(dead: readonly DeadInChunk[], diedAtMs: number): Promise<() => void> {
-    const { shelved, count } = await this.letters.add(dead.map((item) => toStoredLetter(item, diedAtMs)));
+    const { shelved, count } = await this.letters.add(
+      dead.map((item) => toStoredLetter(item, diedAtMs, this.queues.nameOf(item.queue))),
+    );
     if (count >= this.workload.options.maxDeadLetters) await this.pauses.pause('dead-letters-full');
     const errors = new Map(dead.map(({ job, index, error }) => [`${job.id}:${index}`, error]));
     return () => {
@@ -230,7 +251,7 @@ export class DurableType {
   /** Makes due what awaits a retry, here and in the store. @returns how many items */
   async releaseRetries(): Promise<number> {
     const released = await Promise.all(this.queues.all.map(({ queue }) => queue.releaseRetries()));
-    return released.flat().reduce((sum, id) => sum + itemsOfChunk(id), 0);
+    return released.flat().reduce((sum, id) => sum + itemsOfChunk(id), this.intake.releaseRetries());
   }
 
   /** Whether no item is left that has not ended, over all processes. */
@@ -249,13 +270,16 @@ export class DurableType {
   async stopBringing(): Promise<void> {
     this.isBringing = false;
     this.pulse.stop();
+    this.redrives.stop();
     this.intake.stop();
     await this.leases.stop();
   }
 
-  /** All items have been settled or handed back: writes down what became of them. */
+  /** All items have been settled or handed back: writes down what became of them, as far as the store answers in time. */
   async close(): Promise<void> {
-    await this.settlement.finish();
+    const written = this.intake.finish().then(() => this.settlement.finish());
+    await within(this.setting.clock, WRITE_DOWN_MS, written);
+    this.settlement.giveUp();
     this.keeper.stop();
     await this.state.leave(this.setting.replicaId);
   }

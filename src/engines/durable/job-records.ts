@@ -19,6 +19,12 @@ export type SourceEndRecord =
   | { readonly kind: 'interrupted' }
   | { readonly kind: 'failed'; readonly message: string };
 
+/** What a submission has come to. */
+export interface SubmittedCounts {
+  readonly accepted: number;
+  readonly duplicates: number;
+}
+
 /** Items of one job that have ended: `count` of them from `index` on. */
 export interface EndedItems {
   readonly jobId: string;
@@ -36,20 +42,36 @@ export interface JobRecords {
   /** Makes a record, before the first of its items is stored. */
   create(id: string, type: string): Promise<void>;
   /**
-   * `count` more items have been stored, and `duplicates` have not, as others have their keys.
+   * `count` more items have been stored, and `duplicates` have not, as others have their keys. Counts for nothing once the
+   * record is sealed, which tells all of them.
    *
    * @param dueAtMs milliseconds since the Unix epoch before which none of them starts: the record is kept for longer then
    * @returns whether the job is cancelled, so that no more of it is wanted
    */
   accept(id: string, count: number, duplicates: number, dueAtMs: number): Promise<boolean>;
-  /** No more items come. */
-  seal(id: string, end: SourceEndRecord): Promise<void>;
+  /**
+   * No more items come: so many in all have been stored, and so many have not. The first word on it stands. An error says that it
+   * is not yet written; it will be, as soon as the store takes it.
+   *
+   * @param sent is given what resolves when it is written
+   */
+  seal(
+    id: string,
+    end: SourceEndRecord,
+    counts: SubmittedCounts,
+    sent?: (written: Promise<unknown>) => void,
+  ): Promise<void>;
   /** Items ended. One that had ended before counts once; one that was dead, or dropped, and is done now has moved. */
   raise(ended: readonly EndedItems[]): Promise<void>;
   /** Dead items run again. */
   reopen(id: string, indices: readonly number[]): Promise<void>;
-  /** @returns whether there was a record of it that had not ended */
-  cancel(id: string): Promise<boolean>;
+  /**
+   * An error says that it is not yet written; it will be, as soon as the store takes it.
+   *
+   * @param sent is given the answer that comes when it is written
+   * @returns whether there was a record of it that had not ended
+   */
+  cancel(id: string, sent?: (answer: Promise<boolean>) => void): Promise<boolean>;
   /** Those of the jobs that are cancelled. */
   cancelled(ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** The records, in the order of the ids; undefined where there is none. */

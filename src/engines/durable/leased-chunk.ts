@@ -1,7 +1,7 @@
 import type { Job } from '../../core/job.js';
 import type { DeadReason } from '../../core/outcome.js';
 import type { ChunkContent, ChunkRun } from './chunk-format.js';
-import type { ChunkQueue, Lease } from './chunk-queue.js';
+import type { ChunkQueue, Lease, LeaseNote } from './chunk-queue.js';
 import type { EndedItems } from './job-records.js';
 import { splitJobId } from './job-id.js';
 import { LeasedRun } from './leased-run.js';
@@ -15,6 +15,8 @@ export interface DeadInChunk {
   readonly reason: DeadReason;
   readonly error: Error;
   readonly isTracked: boolean;
+  /** The queue that it was leased from. Left out: it never was in one. */
+  readonly queue?: ChunkQueue;
 }
 
 /** The same, with its place in the chunk. */
@@ -67,10 +69,13 @@ export class LeasedChunk {
   isLost = false;
   /** Whether its end is being told to the store. */
   isEnding = false;
+  /** What is kept beside its content, as far as this process knows. */
+  noted: LeaseNote | undefined;
+  private isReleased = false;
   private readonly outcomes: Uint8Array;
 
   /**
-   * @param retriesHere whether failed items wait here for their next attempts
+   * @param isOrdered whether others must not start before its item has ended: it is kept here between its attempts
    * @param makeJob makes what stands for a stored job in this process
    * @param onSettled called once, when all items have an outcome
    */
@@ -78,13 +83,14 @@ export class LeasedChunk {
     readonly queue: ChunkQueue,
     readonly lease: Lease,
     readonly content: ChunkContent,
-    private readonly retriesHere: boolean,
+    readonly isOrdered: boolean,
     makeJob: MakeJob,
     private readonly onSettled: (chunk: LeasedChunk) => void,
   ) {
+    this.noted = lease.noted;
     this.outcomes = readSettled(lease.noted?.settled, content.items.length);
     this.open = this.outcomes.reduce((open, outcome) => (outcome === SETTLED ? open : open + 1), 0);
-    this.runs = makeRuns(this, content.of, retriesHere, makeJob);
+    this.runs = makeRuns(this, content.of, makeJob);
   }
 
   get size(): number {
@@ -93,7 +99,12 @@ export class LeasedChunk {
 
   /** Whether it is of one item that stays in it to the end. */
   get isAlone(): boolean {
-    return this.size === 1 && (this.retriesHere || this.content.heads?.[0]?.u === 1);
+    return this.size === 1 && (this.isOrdered || this.content.heads?.[0]?.u === 1);
+  }
+
+  /** Whether its item is to run again, and waits for that in this process. */
+  get waitsHere(): boolean {
+    return this.isOrdered && this.leaving?.[0]?.delayMs !== undefined;
   }
 
   /** Whether every item is done, so that nothing but its end has to be written down. */
@@ -150,7 +161,7 @@ export class LeasedChunk {
 
   died(place: number, item: DeadInChunk): void {
     this.outcomes[place] = DEAD;
-    (this.dead ??= []).push({ ...item, place });
+    (this.dead ??= []).push({ ...item, place, queue: this.queue });
     this.ended(1);
   }
 
@@ -158,7 +169,23 @@ export class LeasedChunk {
     this.ended(count);
   }
 
+  /** Its only item, which is to run again, does so in this process. */
+  reopen(): LeavingItem {
+    const item = this.leaving![0]!;
+    this.leaving = undefined;
+    this.outcomes[item.place] = 0;
+    this.runs[0]!.isAdmitted = false;
+    this.open = 1;
+    return item;
+  }
+
+  /** Its items go on elsewhere: nothing becomes of them here any more. */
+  release(): void {
+    this.isReleased = true;
+  }
+
   private ended(count: number): void {
+    if (this.isReleased) return;
     this.open -= count;
     if (this.open === 0) this.onSettled(this);
   }
@@ -193,23 +220,18 @@ export class LeasedChunk {
   }
 }
 
-function makeRuns(
-  chunk: LeasedChunk,
-  of: readonly ChunkRun[],
-  retriesHere: boolean,
-  makeJob: MakeJob,
-): LeasedRun[] {
+function makeRuns(chunk: LeasedChunk, of: readonly ChunkRun[], makeJob: MakeJob): LeasedRun[] {
   const runs: LeasedRun[] = [];
   let place = 0;
   for (const [kind, id, first, count] of of) {
     if (kind === 'jobs') {
       for (let i = 0; i < count; i++) {
-        const run = new LeasedRun(chunk, 'loose', 0, 1, place + i, retriesHere);
+        const run = new LeasedRun(chunk, 'loose', 0, 1, place + i);
         run.job = makeJob(id, first + i, run);
         runs.push(run);
       }
     } else {
-      const run = new LeasedRun(chunk, kind, first, count, place, retriesHere);
+      const run = new LeasedRun(chunk, kind, first, count, place);
       const { idPrefix, sequence } = splitJobId(id);
       run.job = makeJob(idPrefix, sequence, run);
       runs.push(run);

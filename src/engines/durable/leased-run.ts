@@ -21,7 +21,6 @@ export class LeasedRun implements ItemKeeper {
     readonly count: number,
     /** Place of its first item in the chunk. */
     private readonly place: number,
-    readonly retriesHere: boolean,
   ) {}
 
   /** Whether a record is kept of the job. */

@@ -14,6 +14,8 @@ export interface StoredLetter {
   readonly diedAtMs: number;
   /** Whether a record is kept of the job. */
   readonly isTracked: boolean;
+  /** The name of the queue that it came from, where a redrive puts it back. Undefined: it never was in one. */
+  readonly queue?: string | undefined;
 }
 
 export interface StoredError {
@@ -47,4 +49,27 @@ export interface LetterShelf {
   find(ids: readonly string[]): Promise<readonly ShelvedLetter[]>;
   /** Removes letters as they were read: one that has been replaced since stays. @returns the ids of those that were there */
   remove(letters: readonly ShelvedLetter[]): Promise<readonly string[]>;
+  readonly taken: TakenLetters;
+}
+
+/** Letters that were taken off a shelf together, to be put back into their queues. */
+export interface TakenBatch {
+  readonly id: string;
+  /** The oldest first. */
+  readonly letters: readonly ShelvedLetter[];
+  /** Whether the records of their jobs know that they run again. */
+  readonly isReopened: boolean;
+}
+
+/** What has been taken off a shelf and is not back in its queue. It is kept until it is, whoever dies meanwhile. */
+export interface TakenLetters {
+  /** Takes letters off as they were read: not one that others have taken, or that has been replaced since. */
+  take(letters: readonly ShelvedLetter[]): Promise<TakenBatch>;
+  /** Takes over what others have abandoned, or have had for more than a minute, so that their process is dead. */
+  takeOver(): Promise<readonly TakenBatch[]>;
+  markReopened(batchId: string): Promise<void>;
+  /** Others may take it over at once. */
+  abandon(batchId: string): Promise<void>;
+  /** The letters are back in their queues. */
+  forget(batchId: string): Promise<void>;
 }

@@ -3,10 +3,14 @@ import type { DeadInChunk } from './leased-chunk.js';
 import type { ShelvedLetter, StoredLetter } from './letter-shelf.js';
 import { StoredLetterError, toStoredError } from './stored-error.js';
 
-/** @param diedAtMs milliseconds since the Unix epoch */
+/**
+ * @param diedAtMs milliseconds since the Unix epoch
+ * @param queue the name of the queue that it came from
+ */
 export function toStoredLetter(
   { job, index, payload, reason, error, attempts, isTracked }: DeadInChunk,
   diedAtMs: number,
+  queue: string | undefined,
 ): StoredLetter {
   return {
     id: `${job.id}:${index}`,
@@ -18,6 +22,7 @@ export function toStoredLetter(
     attempts,
     diedAtMs,
     isTracked,
+    queue,
   };
 }
 

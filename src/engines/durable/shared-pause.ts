@@ -1,6 +1,5 @@
 import type { Workload } from '../../core/workload.js';
-import type { TypeQueue, TypeQueues } from './type-queues.js';
-import type { SharedPauseReason, TypeState } from './type-state.js';
+import type { SharedPauseReason, SharedState, TypeState } from './type-state.js';
 
 const REASONS: readonly SharedPauseReason[] = ['requested', 'dead-letters-full'];
 
@@ -8,34 +7,20 @@ const REASONS: readonly SharedPauseReason[] = ['requested', 'dead-letters-full']
 export class SharedPause {
   /** Grows with each change by this process: what was read of the store before is out of date then. */
   private changes = 0;
-  /** Queues that did not do as the reasons say when they were looked at last. */
-  private astray: ReadonlySet<TypeQueue> = new Set();
 
   constructor(
-    private readonly workload: Workload,
-    private readonly queues: TypeQueues,
-    private readonly state: TypeState,
+    private readonly workload: Pick<Workload, 'pause' | 'resume'>,
+    private readonly state: Pick<TypeState, 'addPauseReason' | 'removePauseReason'>,
   ) {}
 
   async pause(reason: SharedPauseReason): Promise<void> {
     this.workload.pause(reason);
-    await this.change(async () => {
-      await this.state.addPauseReason(reason);
-      // Those too that this process has not used yet: others have.
-      await Promise.all(this.allQueues.map(({ queue }) => queue.pause()));
-    });
+    await this.change(() => this.state.addPauseReason(reason));
   }
 
   async resume(reason: SharedPauseReason): Promise<void> {
-    await this.change(async () => {
-      const left = await this.state.removePauseReason(reason);
-      if (left.length === 0) await Promise.all(this.allQueues.map(({ queue }) => queue.resume()));
-    });
+    await this.change(() => this.state.removePauseReason(reason));
     this.workload.resume(reason);
-  }
-
-  private get allQueues() {
-    return [...this.queues.lanes, ...this.queues.partitions];
   }
 
   private async change(act: () => Promise<void>): Promise<void> {
@@ -48,29 +33,11 @@ export class SharedPause {
   }
 
   /** Takes over what other processes have said. @param read reads the reasons */
-  async takeOver<State extends { readonly pauseReasons: readonly SharedPauseReason[] }>(
-    read: () => Promise<State>,
-  ): Promise<State> {
+  async takeOver(read: () => Promise<SharedState>): Promise<SharedState> {
     const { changes } = this;
     const state = await read();
-    if (changes !== this.changes) return state;
-    this.takeOverReasons(state.pauseReasons);
-    await this.mend(state.pauseReasons.length > 0, changes);
+    if (changes === this.changes) this.takeOverReasons(state.pauseReasons);
     return state;
-  }
-
-  /**
-   * The reasons count; each queue is paused or resumed after them. Whoever dies in between, or pauses while another one resumes,
-   * leaves a queue that does otherwise: it is set right when it is seen so twice, as the first time somebody may be about to.
-   */
-  private async mend(isPaused: boolean, changes: number): Promise<void> {
-    const { all } = this.queues;
-    const areRight = await Promise.all(all.map(async ({ queue }) => (await queue.isPaused()) === isPaused));
-    const astray = all.filter((_, place) => !areRight[place]);
-    const again = astray.filter((one) => this.astray.has(one));
-    this.astray = new Set(astray);
-    if (changes !== this.changes) return;
-    await Promise.all(again.map(({ queue }) => (isPaused ? queue.pause() : queue.resume())));
   }
 
   private takeOverReasons(reasons: readonly SharedPauseReason[]): void {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   checkQuery,
   checkSelection,
@@ -8,23 +7,13 @@ import {
 } from '../../core/dead-letters.js';
 import { RejectedLetterError, UnknownWorkerTypeError } from '../../core/errors.js';
 import { refuseProblems } from '../../core/option-rules.js';
-import { NORMAL_LANE } from '../../core/priority.js';
 import type { Workloads } from '../../core/workloads.js';
-import { jsonText } from '../../core/json-text.js';
-import { ChunkBuilder } from './chunk-builder.js';
-import type { RunKind } from './chunk-format.js';
-import type { ChunkIds } from './chunk-ids.js';
-import type { NewChunk } from './chunk-queue.js';
 import type { DurableType } from './durable-type.js';
-import type { JobRecords } from './job-records.js';
 import { toDeadLetter } from './letters.js';
 import type { ShelvedLetter } from './letter-shelf.js';
 
 /** Letters that are read, redriven or discarded in one call. */
 const AT_ONCE = 1_000;
-
-/** Milliseconds for which the same letters are not put back twice. */
-const FENCE_MS = 600_000;
 
 /**
  * Letters of items that their source keeps are kept by this process alone, and come after all others in the lists: what they
@@ -37,8 +26,6 @@ export class StoredDeadLetters {
   constructor(
     private readonly types: ReadonlyMap<string, DurableType>,
     private readonly workloads: Workloads,
-    private readonly records: JobRecords,
-    private readonly ids: ChunkIds,
   ) {}
 
   async list(query: DeadLetterQuery): Promise<DeadLetter[]> {
@@ -76,7 +63,10 @@ export class StoredDeadLetters {
     const types = this.select(type);
     if (ids !== undefined) await this.refuseRejected(types, ids);
     let redriven = this.workloads.redrive(selection);
-    for (const one of types) redriven += await this.eachPart(one, ids, (part) => this.redrivePart(one, part));
+    for (const one of types) {
+      redriven += await this.finishAbandoned(one, ids);
+      redriven += await this.eachPart(one, ids, (part) => this.redrivePart(one, part));
+    }
     return redriven;
   }
 
@@ -107,45 +97,30 @@ export class StoredDeadLetters {
     if (ids !== undefined) return act(await letters.find(ids));
     let count = 0;
     let after = 0;
-    for (;;) {
-      const part = await letters.list(after, AT_ONCE);
-      if (part.length === 0) return count;
+    // No more than there are now: items that die again meanwhile would be redriven for ever.
+    let left = await letters.count();
+    while (left > 0) {
+      const part = await letters.list(after, Math.min(AT_ONCE, left));
+      if (part.length === 0) break;
       count += await act(part);
       after = part.at(-1)!.sequence;
+      left -= part.length;
     }
+    return count;
   }
 
-  /** First they are put back, then taken away: whoever dies in between leaves them in both places, not in none. */
   private async redrivePart(type: DurableType, letters: readonly ShelvedLetter[]): Promise<number> {
     const redrivable = letters.filter(({ reason }) => reason !== 'rejected');
     if (redrivable.length === 0) return 0;
-    for (const [jobId, indices] of indicesByJob(redrivable)) await this.records.reopen(jobId, indices);
-    const cancelled = await this.records.cancelled([...new Set(redrivable.map(({ jobId }) => jobId))]);
-    await type.queues.ofLane(NORMAL_LANE).add(this.chunksOf(type, redrivable, cancelled));
-    return this.removeFrom(type, redrivable);
+    const redriven = (await type.redrives.redrive(redrivable)).length;
+    if (redriven > 0) await type.resumeWhenRoomForDead();
+    return redriven;
   }
 
-  /** @param cancelled jobs whose cancel is not to reach the items */
-  private chunksOf(
-    { limits }: DurableType,
-    letters: readonly ShelvedLetter[],
-    cancelled: ReadonlySet<string>,
-  ): NewChunk[] {
-    const builders = [new ChunkBuilder(limits)];
-    for (const { jobId, index, payload, isTracked } of letters) {
-      const text = jsonText(payload);
-      if (builders.at(-1)!.isFullFor(text)) builders.push(new ChunkBuilder(limits));
-      builders.at(-1)!.add(text, isTracked ? kindOf(cancelled.has(jobId)) : 'loose', jobId, index);
-    }
-    const all = letters.map(({ id, sequence }) => `${id} ${sequence}`).join(' ');
-    return builders.map((builder, part) => ({
-      id: this.ids.next(builder.size),
-      text: builder.build(),
-      dueAtMs: 0,
-      isRetry: false,
-      goesFirst: false,
-      key: { id: createHash('sha256').update(`${all} ${part}`).digest('base64url'), heldForMs: FENCE_MS },
-    }));
+  /** What an earlier redrive has left undone is still to be done. @returns how many of the selected letters */
+  private async finishAbandoned(type: DurableType, ids: readonly string[] | undefined): Promise<number> {
+    const finished = await type.redrives.finishAbandoned();
+    return ids === undefined ? finished.length : finished.filter(({ id }) => ids.includes(id)).length;
   }
 
   private async removeFrom(type: DurableType, letters: readonly ShelvedLetter[]): Promise<number> {
@@ -161,19 +136,4 @@ export class StoredDeadLetters {
     if (one === undefined) throw new UnknownWorkerTypeError(type, [...this.types.keys()]);
     return [one];
   }
-}
-
-function kindOf(isCancelled: boolean): RunKind {
-  return isCancelled ? 'redriven' : 'job';
-}
-
-function indicesByJob(letters: readonly ShelvedLetter[]): Map<string, number[]> {
-  const indices = new Map<string, number[]>();
-  for (const { jobId, index, isTracked } of letters) {
-    if (!isTracked) continue;
-    const known = indices.get(jobId);
-    if (known === undefined) indices.set(jobId, [index]);
-    else known.push(index);
-  }
-  return indices;
 }

@@ -13,6 +13,8 @@ import { ChunkPacker, type PackedChunk } from './chunk-packer.js';
 import type { DurableType } from './durable-type.js';
 import { itemText } from './item-text.js';
 import type { JobRecords, SourceEndRecord } from './job-records.js';
+import { isStoreAway } from './store-away.js';
+import { StoredCounts } from './stored-counts.js';
 import { WriteBehind } from './write-behind.js';
 
 /** What a submission works with. */
@@ -23,15 +25,19 @@ export interface SubmissionSetting {
   /** Milliseconds since the Unix epoch before which nothing of it starts; 0: at once. */
   readonly dueAtMs: number;
   readonly slices: TimeSlices;
+  /** Told of what goes on when whoever submitted waits no more. */
+  readonly goesOn: (work: Promise<unknown>) => void;
 }
 
 /**
  * Brings the items of one job into the store, in chunks. The job's record tells what of it is there, so that whoever dies
- * in the middle leaves a job that says how far it came.
+ * in the middle leaves a job that says how far it came. The record of one that is broken off is told in the background, once it
+ * is known what is there and the store takes it.
  */
 export class StoredSubmission implements JobProducer {
   private readonly packer: ChunkPacker;
   private readonly writes = new WriteBehind();
+  private readonly counts = new StoredCounts();
   private isStopped = false;
   /** Ends the wait for the next item of a stream. */
   private wakeUp: () => void = () => undefined;
@@ -65,15 +71,12 @@ export class StoredSubmission implements JobProducer {
     await this.create();
     try {
       await this.storeAllOf(packing);
-      const failure = work.kind === 'array' ? work.failure : undefined;
-      await this.seal(
-        failure === undefined ? this.endOfSource() : { kind: 'failed', message: failure.message },
-      );
     } catch (error) {
-      await this.writes.end().catch(() => undefined);
-      await this.seal({ kind: 'interrupted' }).catch(() => undefined);
+      this.setting.goesOn(this.finish({ kind: 'interrupted' }));
       throw error;
     }
+    const failure = work.kind === 'array' ? work.failure : undefined;
+    await this.seal(failure === undefined ? this.endOfSource() : failedWith(failure));
   }
 
   private packingOf(work: Exclude<ClassifiedSource<unknown>, { kind: 'stream' }>): ArrayPacking {
@@ -107,24 +110,28 @@ export class StoredSubmission implements JobProducer {
 
   /** Reads a stream to its end, or until it is stopped. Never rejects: what goes wrong ends the job, which was created before. */
   async storeStream(iterator: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
+    const failure = await this.readAndStore(iterator);
     try {
-      await this.readAll(iterator);
-      await this.flush();
-      await this.seal(this.endOfSource());
-    } catch (error) {
-      void closeIterator(iterator);
-      await this.failStream(toError(error));
+      await this.finish(failure === undefined ? this.endOfSource() : failedWith(failure));
+    } catch {
+      // The record will not be told any more: this process's part of the job ends with what is known here.
+      this.job.seal(failure ?? 'interrupted');
     }
   }
 
-  private async failStream(failure: Error): Promise<void> {
-    // What has been read before it failed is stored as far as the store takes it; the record tells the rest.
-    await this.flush().catch(() => undefined);
+  /** @returns what went wrong */
+  private async readAndStore(
+    iterator: Iterator<unknown> | AsyncIterator<unknown>,
+  ): Promise<Error | undefined> {
     try {
-      await this.seal({ kind: 'failed', message: failure.message });
-    } catch {
-      // The store is away: the record is told once it is back, and this process's part of the job ends with what went wrong.
-      this.job.seal(failure);
+      await this.readAll(iterator);
+      await this.flush();
+      return undefined;
+    } catch (error) {
+      void closeIterator(iterator);
+      // What has been read before it failed is stored as far as the store takes it.
+      await this.flush().catch(() => undefined);
+      return toError(error);
     }
   }
 
@@ -193,20 +200,20 @@ export class StoredSubmission implements JobProducer {
 
   private async store(chunks: readonly PackedChunk[]): Promise<void> {
     if (this.options.orderKey !== undefined) await this.type.markOrdered();
-    let accepted = 0;
-    let duplicates = 0;
+    const { counts } = this;
+    const { accepted, duplicates } = counts;
     for (const [queue, parts] of byQueue(chunks)) {
-      const ids = await queue.add(parts.map(({ chunk }) => chunk));
-      for (const [place, { chunk, items }] of parts.entries()) {
-        if (ids[place] === chunk.id) accepted += items;
-        else duplicates += items;
-      }
+      await queue.add(
+        parts.map(({ chunk }) => chunk),
+        (answer) => counts.follow(parts, answer),
+      );
     }
-    this.job.duplicates += duplicates;
+    await counts.whenKnown();
+    this.job.duplicates = counts.duplicates;
     const isCancelled = await this.setting.records.accept(
       this.job.id,
-      accepted,
-      duplicates,
+      counts.accepted - accepted,
+      counts.duplicates - duplicates,
       this.setting.dueAtMs,
     );
     if (!isCancelled) return;
@@ -214,10 +221,32 @@ export class StoredSubmission implements JobProducer {
     this.stop();
   }
 
+  /** All items are there: when only the end can't be told at the moment, whoever submitted them is not told that they failed. */
   private async seal(end: SourceEndRecord): Promise<void> {
-    await this.setting.records.seal(this.job.id, end);
+    const { records, goesOn } = this.setting;
+    try {
+      await records.seal(this.job.id, end, this.counts, goesOn);
+    } catch (error) {
+      if (!isStoreAway(error)) throw error;
+    }
     this.job.producer = undefined;
   }
+
+  /** Tells the record how the source ended, however long that takes. */
+  private async finish(end: SourceEndRecord): Promise<void> {
+    await this.writes.end().catch(() => undefined);
+    await this.counts.whenKnown();
+    const writes: Promise<unknown>[] = [];
+    const answer = this.setting.records.seal(this.job.id, end, this.counts, (told) => writes.push(told));
+    // It may say only that it will take longer.
+    await answer.catch(() => undefined);
+    await Promise.all(writes);
+    this.job.producer = undefined;
+  }
+}
+
+function failedWith({ message }: Error): SourceEndRecord {
+  return { kind: 'failed', message };
 }
 
 function byQueue(chunks: readonly PackedChunk[]): Map<ChunkQueue, PackedChunk[]> {

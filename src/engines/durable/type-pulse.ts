@@ -17,8 +17,8 @@ interface PulsedType {
   readonly queues: TypeQueues;
   readonly state: TypeState;
   readonly pauses: SharedPause;
-  /** Items with order keys are there. */
-  leaseOrdered(mark: string): Promise<void>;
+  /** Whether items with order keys are there, as far as the store knows. */
+  learnOrdered(isOrdered: boolean): Promise<void>;
   resumeWhenRoomForDead(): Promise<void>;
   /** Whether items may be leased has changed. */
   pauseChanged(): void;
@@ -52,7 +52,7 @@ export class TypePulse {
     try {
       const { state, queues } = this.type;
       const shared = await this.type.pauses.takeOver(() => state.beat(this.setting.replicaId));
-      if (shared.orderedMark !== undefined) void this.type.leaseOrdered(shared.orderedMark);
+      await this.type.learnOrdered(shared.isOrdered);
       if (shared.pauseReasons.includes('dead-letters-full')) await this.type.resumeWhenRoomForDead();
       this.type.pauseChanged();
       const waiting = await countWaiting(queues);

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { NORMAL_LANE, PRIORITIES } from '../../core/priority.js';
 import type { ChunkQueue, ChunkQueueListener } from './chunk-queue.js';
 import type { Store } from './store.js';
+import type { QueueNames } from './type-state.js';
 
 /** A queue of a worker type, and how its items are worked on. */
 export interface TypeQueue {
+  readonly name: string;
   readonly queue: ChunkQueue;
   /** The lane that its items wait in, in a process that has leased them. */
   readonly lane: number;
@@ -30,7 +32,12 @@ export class TypeQueues {
     private readonly listener: ChunkQueueListener,
   ) {
     const lanes = hasPriorities ? PRIORITIES.map((_, lane) => lane) : [NORMAL_LANE];
-    this.lanes = lanes.map((lane) => ({ queue: this.open(laneName(lane)), lane, isOrdered: false }));
+    this.lanes = lanes.map((lane) => ({
+      name: laneName(lane),
+      queue: this.open(laneName(lane), false),
+      lane,
+      isOrdered: false,
+    }));
   }
 
   /** That of a lane; of the only one, where the type has no priorities. */
@@ -46,11 +53,23 @@ export class TypeQueues {
 
   get partitions(): readonly TypeQueue[] {
     this.ordered ??= Array.from({ length: this.partitionCount }, (_, partition) => ({
-      queue: this.open(`order.${partition}`),
+      name: partitionName(partition),
+      queue: this.open(partitionName(partition), true),
       lane: NORMAL_LANE,
       isOrdered: true,
     }));
     return this.ordered;
+  }
+
+  nameOf(queue: ChunkQueue | undefined): string | undefined {
+    return this.all.find((one) => one.queue === queue)?.name;
+  }
+
+  /** That of this name; the lane of no priority, when this process has none of it. */
+  ofName(name: string | undefined): TypeQueue {
+    const partitions = name !== undefined && isPartitionName(name) ? this.partitions : [];
+    const all = [...this.lanes, ...partitions];
+    return all.find((one) => one.name === name) ?? all.find(({ lane }) => lane === NORMAL_LANE)!;
   }
 
   /** Those that have been asked for. */
@@ -58,11 +77,29 @@ export class TypeQueues {
     return [...this.lanes, ...(this.ordered ?? [])];
   }
 
-  private open(name: string): ChunkQueue {
-    return this.store.queue(this.type, name, this.listener);
+  /** Those too that this process does not use: others do, whose type has priorities. */
+  get names(): QueueNames {
+    return {
+      lanes: PRIORITIES.map((_, lane) => laneName(lane)),
+      partitions: Array.from({ length: this.partitionCount }, (_, partition) => partitionName(partition)),
+    };
+  }
+
+  private open(name: string, isPartition: boolean): ChunkQueue {
+    return this.store.queue(this.type, name, this.listener, isPartition);
   }
 }
 
 function laneName(lane: number): string {
   return lane === NORMAL_LANE ? 'items' : `items.${PRIORITIES[lane]}`;
+}
+
+const PARTITION_PREFIX = 'order.';
+
+function partitionName(partition: number): string {
+  return `${PARTITION_PREFIX}${partition}`;
+}
+
+function isPartitionName(name: string): boolean {
+  return name.startsWith(PARTITION_PREFIX);
 }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { ChunkQueue } from '../../../src/engines/durable/chunk-queue.js';
+import type { TypeState } from '../../../src/engines/durable/type-state.js';
 import { createRedisNamespace } from '../../support/redis.js';
 import { chunk, closeAtEnd, held, openStore, Told } from './stores.js';
 
@@ -13,6 +14,12 @@ beforeEach(async () => {
 async function openQueue(): Promise<ChunkQueue> {
   const store = await openStore({ url });
   return store.queue('mail', 'normal', new Told());
+}
+
+async function openSteered(): Promise<[ChunkQueue, TypeState]> {
+  const store = await openStore({ url });
+  const state = store.state('mail', { lanes: [], partitions: ['normal'] });
+  return [store.queue('mail', 'normal', new Told(), true), state];
 }
 
 describe('the end of a chunk, and the lease of the next one, in one call', () => {
@@ -45,18 +52,18 @@ describe('the end of a chunk, and the lease of the next one, in one call', () =>
   });
 
   test('gives nothing while the queue is paused', async () => {
-    const queue = await openQueue();
+    const [queue, state] = await openSteered();
     await queue.add([chunk('a'), chunk('b')]);
     const lease = held(await queue.lease(false));
-    await queue.pause();
+    await state.addPauseReason('requested');
     expect(await queue.completeAndLease(lease)).toEqual({ isHeld: true, next: undefined });
-    await queue.resume();
+    await state.removePauseReason('requested');
     expect(held(await queue.lease(false)).chunkId).toBe('b');
   });
 
   test('gives one chunk after another where one may be leased at a time', async () => {
-    const queue = await openQueue();
-    await queue.limitLeases(1);
+    const [queue, state] = await openSteered();
+    await state.markOrdered();
     await queue.add([chunk('a'), chunk('b'), chunk('c')]);
     const first = held(await queue.lease(false));
     expect(await queue.lease(false)).toBeUndefined();

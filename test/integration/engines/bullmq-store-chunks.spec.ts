@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import type { ChunkQueue } from '../../../src/engines/durable/chunk-queue.js';
+import type { TypeState } from '../../../src/engines/durable/type-state.js';
 import type { RedisStoreOptionsInput } from '../../../src/engines/bullmq/redis-store-options.js';
 import { createRedisNamespace } from '../../support/redis.js';
 import { until } from '../../support/until.js';
@@ -23,6 +24,15 @@ async function twoViews(options: RedisStoreOptionsInput = {}): Promise<[ChunkQue
   const one = await openStore({ url, ...options });
   const other = await openStore({ url, ...options });
   return [one.queue('mail', 'normal', told), other.queue('mail', 'normal', otherTold), told, otherTold];
+}
+
+/** The same partition as two processes see it, and what steers it. */
+async function twoSteered(): Promise<[ChunkQueue, ChunkQueue, TypeState]> {
+  const one = await openStore({ url });
+  const other = await openStore({ url });
+  const state = other.state('mail', { lanes: ['lane'], partitions: ['normal'] });
+  const queues = [one, other].map((store) => store.queue('mail', 'normal', new Told(), true));
+  return [queues[0]!, queues[1]!, state];
 }
 
 async function oneView(options: RedisStoreOptionsInput = {}): Promise<[ChunkQueue, Told]> {
@@ -300,8 +310,8 @@ describe('leases of the Redis store', () => {
   });
 
   test('are as many at a time as they may be, over all processes, and the next is given at once', async () => {
-    const [one, other] = await twoViews();
-    await Promise.all([one.limitLeases(1), other.limitLeases(1)]);
+    const [one, other, state] = await twoSteered();
+    await state.markOrdered();
     await one.add([chunk('a'), chunk('b'), chunk('c')]);
     const first = held(await one.lease(false));
     expect(await other.lease(false)).toBeUndefined();
@@ -324,14 +334,51 @@ describe('leases of the Redis store', () => {
   });
 
   test('are not given while the queue is paused, and come when it goes on', async () => {
-    const [one, other] = await twoViews();
-    await one.pause();
+    const [one, other, state] = await twoSteered();
+    await state.addPauseReason('requested');
     await one.add([chunk('a')]);
     expect(await other.lease(false)).toBeUndefined();
     const waiting = other.lease(true);
     expect(await other.counts()).toEqual({ waiting: 1, delayed: 0, active: 0 });
-    await other.resume();
+    await state.removePauseReason('requested');
     expect((await waiting) ?? (await other.lease(true))).toMatchObject({ chunkId: 'a' });
+  });
+
+  test.each([0, 500])(
+    'come in time to who waits when a pause ends, due %d ms after they were stored',
+    async (dueInMs) => {
+      const [one, other, state] = await twoSteered();
+      await one.add([chunk('a', { dueAtMs: dueInMs === 0 ? 0 : Date.now() + dueInMs })]);
+      await state.addPauseReason('requested');
+      const began = Date.now();
+      const waiting = other.lease(true);
+      await until(
+        () => redis((client) => client.client('LIST') as Promise<string>),
+        (list) => list.includes('cmd=bzpopmin'),
+        5_000,
+      );
+      await state.removePauseReason('requested');
+      expect(held(await waiting).chunkId).toBe('a');
+      // Without being woken, it would wait for five seconds.
+      expect(Date.now() - began).toBeLessThan(4_000);
+    },
+  );
+
+  test('are paused and limited as all processes know, whatever the queue itself has been told', async () => {
+    const [, other, state] = await twoSteered();
+    const meta = '{test:mail}:normal:meta';
+    await state.markOrdered();
+    await redis((client) => client.hset(meta, 'paused', 1));
+    await redis((client) => client.hdel(meta, 'concurrency'));
+    await state.beat('me');
+    expect(await redis((client) => client.hmget(meta, 'paused', 'concurrency'))).toEqual([null, '1']);
+    expect(await redis((client) => client.hget('{test:mail}:lane:meta', 'concurrency'))).toBeNull();
+    await state.addPauseReason('requested');
+    await redis((client) => client.hdel(meta, 'paused'));
+    await state.beat('me');
+    expect(await redis((client) => client.hget(meta, 'paused'))).toBe('1');
+    await other.add([chunk('a')]);
+    expect(await other.lease(false)).toBeUndefined();
   });
 
   test('are given to nobody any more when the queue is closed', async () => {

@@ -34,11 +34,12 @@ async function redis<T>(question: (client: Redis) => Promise<T>): Promise<T> {
   }
 }
 
-/** For how long the keys of a job are kept. */
+/** For how long the keys of a job are kept; Infinity: they don't expire. */
 const left = async (id: string) =>
   redis(async (client) => {
     const keys = await client.keys(`*${id}*`);
-    const times = await Promise.all(keys.map((key) => client.pttl(key)));
+    const expiries = await Promise.all(keys.map((key) => client.pttl(key)));
+    const times = expiries.map((expiry) => (expiry === -1 ? Infinity : expiry));
     // The hash and, once an item has ended, the bits.
     return { keys: keys.length, most: Math.max(...times), least: Math.min(...times) };
   });
@@ -83,8 +84,8 @@ describe('job records of the Redis store', () => {
         duplicates: 3,
       },
     ]);
-    await one.seal('job 1:{x}', { kind: 'failed', message: 'it "broke"' });
-    await other.seal('job 1:{x}', { kind: 'reached' });
+    await one.seal('job 1:{x}', { kind: 'failed', message: 'it "broke"' }, { accepted: 5, duplicates: 3 });
+    await other.seal('job 1:{x}', { kind: 'reached' }, { accepted: 9, duplicates: 9 });
     await one.raise([
       { jobId: 'job 1:{x}', index: 0, count: 3, as: 'done' },
       { jobId: 'job 1:{x}', index: 4, count: 1, as: 'dead' },
@@ -166,8 +167,8 @@ describe('job records of the Redis store', () => {
       await one.create(id, 'mail');
       await one.accept(id, 2, 0, 0);
     }
-    await one.seal('sealed', { kind: 'reached' });
-    await one.seal('ended', { kind: 'reached' });
+    await one.seal('sealed', { kind: 'reached' }, { accepted: 2, duplicates: 0 });
+    await one.seal('ended', { kind: 'reached' }, { accepted: 2, duplicates: 0 });
     await one.raise([{ jobId: 'ended', index: 0, count: 2, as: 'done' }]);
     expect(await other.cancel('none')).toBe(false);
     expect(await other.cancel('ended')).toBe(false);
@@ -184,7 +185,7 @@ describe('job records of the Redis store', () => {
     await records.create('job', 'mail');
     await records.accept('job', 2, 0, 0);
     await records.raise([{ jobId: 'job', index: 0, count: 1, as: 'done' }]);
-    await records.seal('job', { kind: 'reached' });
+    await records.seal('job', { kind: 'reached' }, { accepted: 2, duplicates: 0 });
     const open = await left('job');
     expect(open.keys).toBe(2);
     expect(open.least).toBeGreaterThan(10_000);
@@ -221,7 +222,7 @@ describe('job records of the Redis store', () => {
     );
     await records.accept('job', 1, 0, 0);
     await records.raise([{ jobId: 'job', index: 0, count: 1, as: 'done' }]);
-    await records.seal('job', { kind: 'reached' });
+    await records.seal('job', { kind: 'reached' }, { accepted: 1, duplicates: 0 });
     await records.reopen('job', [0]);
     expect(await records.read(['job'])).toEqual([undefined]);
   });
@@ -330,21 +331,21 @@ describe('shared state of the Redis store', () => {
   test('knows the processes that live, and what they paused', async () => {
     const one = (await openStore({ url })).state('mail');
     const other = (await openStore({ url })).state('mail');
-    expect(await one.beat('a')).toEqual({ replicas: 1, pauseReasons: [], orderedMark: undefined });
+    expect(await one.beat('a')).toEqual({ replicas: 1, pauseReasons: [], isOrdered: false });
     expect((await other.beat('b')).replicas).toBe(2);
     expect((await other.beat('b')).replicas).toBe(2);
-    const mark = await other.markOrdered();
-    expect(await other.markOrdered()).toBe(mark);
+    await other.markOrdered();
     await one.addPauseReason('requested');
     await other.addPauseReason('requested');
     await other.addPauseReason('dead-letters-full');
     const state = await one.beat('a');
     expect([...state.pauseReasons].toSorted()).toEqual(['dead-letters-full', 'requested']);
-    expect(state).toMatchObject({ replicas: 2, orderedMark: mark });
-    expect(await one.removePauseReason('requested')).toEqual(['dead-letters-full']);
-    expect(await one.removePauseReason('dead-letters-full')).toEqual([]);
+    expect(state).toMatchObject({ replicas: 2, isOrdered: true });
+    await one.removePauseReason('requested');
+    expect((await other.beat('b')).pauseReasons).toEqual(['dead-letters-full']);
+    await one.removePauseReason('dead-letters-full');
     await other.leave('b');
-    expect(await one.beat('a')).toEqual({ replicas: 1, pauseReasons: [], orderedMark: mark });
+    expect(await one.beat('a')).toEqual({ replicas: 1, pauseReasons: [], isOrdered: true });
   });
 
   test('forgets a process that has not told for five seconds by the clock of Redis', async () => {

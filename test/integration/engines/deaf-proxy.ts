@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 /** Stands between a client and a server, and can keep the server's answers back. */
 export class DeafProxy {
   private isDeaf = false;
+  /** Answers that wait; undefined: they are passed on. */
+  private kept: (() => void)[] | undefined = undefined;
   private readonly sockets = new Set<Socket>();
 
   private constructor(private readonly server: Server) {}
@@ -25,6 +27,15 @@ export class DeafProxy {
     this.isDeaf = true;
   }
 
+  /** Keeps the server's answers back, until the returned function is called. */
+  keepAnswers(): () => void {
+    const kept: (() => void)[] = (this.kept = []);
+    return () => {
+      this.kept = undefined;
+      for (const pass of kept) pass();
+    };
+  }
+
   /** Cuts all connections; new ones are like before. */
   cut(): void {
     this.isDeaf = false;
@@ -41,7 +52,11 @@ export class DeafProxy {
   private join(client: Socket, port: number): void {
     const server = connect(port, '127.0.0.1');
     client.on('data', (data) => server.write(data));
-    server.on('data', (data) => void (this.isDeaf || client.write(data)));
+    server.on('data', (data) => {
+      if (this.isDeaf) return;
+      if (this.kept === undefined) client.write(data);
+      else this.kept.push(() => client.write(data));
+    });
     for (const [socket, other] of [
       [client, server],
       [server, client],

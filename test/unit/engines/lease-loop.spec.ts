@@ -28,7 +28,7 @@ class AskedQueue {
         return Promise.resolve();
       },
     };
-    this.source = { queue: queue as unknown as ChunkQueue, lane, isOrdered: false };
+    this.source = { name: 'items', queue: queue as unknown as ChunkQueue, lane, isOrdered: false };
   }
 
   /** Answers the oldest question. */
