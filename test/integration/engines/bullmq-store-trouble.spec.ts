@@ -109,7 +109,7 @@ describe('a Redis store whose server is killed', () => {
     const store = await openStore({ url: redis.url, leaseMs: 30_000 });
     const queue = store.queue('mail', 'normal', told);
     queue.watchLapses();
-    const other = (await openStore({ url: redis.url })).queue('mail', 'normal', new Told());
+    const other = (await openStore({ url: redis.url, whenDown: 'wait' })).queue('mail', 'normal', new Told());
     await other.add([chunk('kept', { dueAtMs: Date.now() + 600_000, isRetry: true })]);
     await store.records.create('job', 'mail');
     const found = leaseUntilFound(queue);
