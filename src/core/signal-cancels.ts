@@ -5,7 +5,7 @@ export class SignalCancels {
   /** One listener serves all jobs of a signal: at more than ten, Node warns of a leak. */
   private readonly jobsBySignal = new Map<AbortSignal, Set<Job>>();
 
-  /** @param refused told when a job could not be cancelled: nobody waits for it who could be */
+  /** @param refused told when a job could not be cancelled, or not yet: nobody waits for it who could be */
   constructor(private readonly refused: (error: unknown) => void) {}
 
   /** Cancels `job` when `signal` aborts, as long as the job has not ended. */

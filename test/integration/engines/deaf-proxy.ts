@@ -7,6 +7,8 @@ export class DeafProxy {
   private isDeaf = false;
   /** Answers that wait; undefined: they are passed on. */
   private kept: (() => void)[] | undefined = undefined;
+  /** Bytes of the next answer that are passed on before its connection is cut. */
+  private bytesOfNext: number | undefined = undefined;
   private readonly sockets = new Set<Socket>();
 
   private constructor(private readonly server: Server) {}
@@ -36,6 +38,11 @@ export class DeafProxy {
     };
   }
 
+  /** Cuts the connection of the next answer in the middle of it. */
+  cutNextAnswerAfter(bytes: number): void {
+    this.bytesOfNext = bytes;
+  }
+
   /** Cuts all connections; new ones are like before. */
   cut(): void {
     this.isDeaf = false;
@@ -54,6 +61,11 @@ export class DeafProxy {
     client.on('data', (data) => server.write(data));
     server.on('data', (data) => {
       if (this.isDeaf) return;
+      if (this.bytesOfNext !== undefined) {
+        client.end(data.subarray(0, this.bytesOfNext));
+        this.bytesOfNext = undefined;
+        return;
+      }
       if (this.kept === undefined) client.write(data);
       else this.kept.push(() => client.write(data));
     });

@@ -7,7 +7,7 @@ import { until } from '../../support/until.js';
 import { Seen } from '../../conformance/seen.js';
 import { DeafProxy } from './deaf-proxy.js';
 import { RedisProcess } from './redis-process.js';
-import { closeAtEnd } from './stores.js';
+import { chunk, closeAtEnd, openStore, Told } from './stores.js';
 
 const LIMIT_MS = 10_000;
 const PREFIX = 'short';
@@ -230,6 +230,32 @@ describe('a submission that a short loss of Redis breaks off', () => {
     expect(job.isEnded).toBe(false);
     await allow();
     expect(await job.completed).toMatchObject({ status: 'completed', accepted: 3, done: 3 });
+  });
+});
+
+describe('chunks whose answer came in part before the connection was lost', () => {
+  test('are there once, and whoever stored them is told', async () => {
+    const proxy = await startProxy();
+    const store = await openStore({ url: `redis://127.0.0.1:${proxy.port}`, whenDown: 'wait' });
+    const queue = store.queue('type', 'items', new Told(), false);
+    await queue.add([chunk('known')]);
+    proxy.cutNextAnswerAfter('$1\r\na\r\n'.length);
+    expect(await queue.add([chunk('a'), chunk('b')])).toEqual(['a', 'b']);
+    expect(await queue.counts()).toMatchObject({ waiting: 3 });
+  });
+
+  test('are there once, and that is told later to whoever does not wait', async () => {
+    const proxy = await startProxy();
+    const store = await openStore({ url: `redis://127.0.0.1:${proxy.port}`, whenDown: 'fail' });
+    const queue = store.queue('type', 'items', new Told(), false);
+    await queue.add([chunk('known')]);
+    proxy.cutNextAnswerAfter('$1\r\na\r\n'.length);
+    const told = deferred<readonly string[]>();
+    await expect(
+      queue.add([chunk('a'), chunk('b')], (answer) => void answer.then(told.resolve)),
+    ).rejects.toMatchObject(unavailable);
+    expect(await told.promise).toEqual(['a', 'b']);
+    expect(await queue.counts()).toMatchObject({ waiting: 3 });
   });
 });
 
