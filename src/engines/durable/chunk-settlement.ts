@@ -329,14 +329,19 @@ export class ChunkSettlement {
         await within(this.setting.clock, AGAIN_MS, this.givenUp.promise);
       }
     }
-    for (const chunk of chunks) this.setting.chunkEnded(chunk);
+    for (const chunk of chunks) this.letGo(chunk);
     return 'given-up';
   }
 
   private lose(chunk: LeasedChunk): void {
     if (!chunk.isLost) this.setting.leaseLost(chunk);
     chunk.isLost = true;
-    this.setting.chunkEnded(chunk);
+    this.letGo(chunk);
+  }
+
+  /** A chunk with items that still run ends when they have. */
+  private letGo(chunk: LeasedChunk): void {
+    if (!chunk.isWorkedOn) this.setting.chunkEnded(chunk);
   }
 }
 

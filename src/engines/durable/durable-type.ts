@@ -221,6 +221,7 @@ export class DurableType {
 
   private leaseLost(chunk: LeasedChunk, unheardMs: number | undefined): void {
     chunk.isLost = true;
+    this.keeper.remove(chunk);
     const { type } = this;
     this.setting.events.emit('leaseLost', { type, items: chunk.size, unheardMs });
     if (chunk.open > 0) this.intake.letGoAll(chunk);

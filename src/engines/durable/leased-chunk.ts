@@ -107,6 +107,11 @@ export class LeasedChunk {
     return this.isOrdered && this.leaving?.[0]?.delayMs !== undefined;
   }
 
+  /** Whether something may still become of its items here. */
+  get isWorkedOn(): boolean {
+    return this.open > 0 && !this.isReleased;
+  }
+
   /** Whether every item is done, so that nothing but its end has to be written down. */
   get isClean(): boolean {
     return this.leaving === undefined && this.dead === undefined;

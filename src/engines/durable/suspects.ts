@@ -24,6 +24,6 @@ export class SuspectGate {
 /** How often the item of the chunk has been worked on alone when its process died, or did not answer. */
 export function deathsOf({ noted, number }: Lease): number {
   const { deaths = 0, startedUnder } = noted ?? {};
-  // Whatever else ended that lease wrote a note of its own.
-  return deaths + (startedUnder === number - 1 ? 1 : 0);
+  // Whatever else ended that lease wrote a note of its own; leases after it may have ended while the item stood in line.
+  return deaths + (startedUnder !== undefined && startedUnder < number ? 1 : 0);
 }

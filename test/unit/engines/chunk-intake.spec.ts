@@ -43,7 +43,7 @@ function intakeOf({ isLimited = false } = {}) {
     troubled: (error: unknown) => told.push(error),
   };
   const intake = new ChunkIntake(setting as unknown as IntakeSetting);
-  return { clock, intake, told };
+  return { clock, intake, setting, told };
 }
 
 function lease(parts: Partial<Lease> = {}, heads?: Record<string, ItemHead>): Lease {
@@ -55,6 +55,8 @@ function lease(parts: Partial<Lease> = {}, heads?: Record<string, ItemHead>): Le
   };
   return { chunkId: 'a', number: 3, lapses: 0, content, noted: undefined, ...parts };
 }
+
+const suspect = () => lease({}, { 0: { s: 1 } });
 
 function admit(intake: ChunkIntake, one: Lease, isOrdered = false): LeasedChunk {
   const { queue } = new WatchedQueue();
@@ -128,6 +130,30 @@ describe('the intake of leased chunks', () => {
     intake.stop();
     await intake.finish();
     expect(told).toEqual(['handBack', 'handBack', 'handBack']);
+  });
+
+  test('passes the turn on of a suspect whose lease was lost while it stood in line', async () => {
+    const { intake, told } = intakeOf();
+    const [first, second] = [admit(intake, suspect()), admit(intake, suspect())];
+    admit(intake, suspect());
+    await settle();
+    intake.letGoAll(second);
+    first.completed(0, 1);
+    await settle();
+    const started = ['note', { deaths: 0, attempts: 0, startedUnder: 3 }];
+    const admitted = ['admit', ['item'], [0]];
+    expect(told).toEqual([started, admitted, 'settled', 'settled', started, admitted]);
+  });
+
+  test('starts nothing of a suspect whose lease is found lost as its start is noted', async () => {
+    const { intake, setting, told } = intakeOf();
+    setting.note = (chunk: LeasedChunk) => {
+      intake.letGoAll(chunk);
+      return Promise.resolve(false);
+    };
+    admit(intake, suspect());
+    await settle();
+    expect(told).toEqual(['settled']);
   });
 
   test('keeps an item of an order between its attempts, and has its gate open meanwhile', async () => {

@@ -76,6 +76,21 @@ describe('the settlement of a chunk', () => {
     expect([...next.openRanges(0, 3)]).toEqual([[1, 2]]);
   });
 
+  test('has a chunk that is lost with items that still run end when they have', async () => {
+    const { settlement, ended, lost } = settlementOf();
+    const watched = new WatchedQueue();
+    const settled: LeasedChunk[] = [];
+    const chunk = leasedChunk(watched.queue, 2, { onSettled: (one) => settled.push(one) });
+    chunk.completed(0, 1);
+    watched.isHeld = false;
+    settlement.settlePart(chunk);
+    await settle();
+    // Its places are taken as long as a worker has something of it.
+    expect([lost, ended, settled]).toEqual([[chunk], [], []]);
+    chunk.completed(1, 1);
+    expect(settled).toEqual([chunk]);
+  });
+
   test('does not wait for others once it is to finish', async () => {
     const { settlement } = settlementOf();
     const watched = new WatchedQueue();

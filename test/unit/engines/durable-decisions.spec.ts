@@ -48,12 +48,15 @@ function lease(parts: Partial<Lease>): Lease {
 }
 
 describe('an item that may have killed its process', () => {
-  test('has it counted only when it was the one that ran alone under the last lease', () => {
+  test('has it counted only when it was the one that ran alone', () => {
     expect(deathsOf(lease({}))).toBe(0);
     expect(deathsOf(lease({ number: 3, noted: { startedUnder: 2 } }))).toBe(1);
     expect(deathsOf(lease({ number: 3, noted: { startedUnder: 2, deaths: 2 } }))).toBe(3);
-    // It waited for its turn when the process died.
-    expect(deathsOf(lease({ number: 4, noted: { startedUnder: 2, deaths: 1 } }))).toBe(1);
+    // It waited for its turn when the next process died: that death is not its, and the one before stays.
+    expect(deathsOf(lease({ number: 4, noted: { startedUnder: 2, deaths: 1 } }))).toBe(2);
+    // It ended in order under that lease.
+    expect(deathsOf(lease({ number: 3, noted: { deaths: 1 } }))).toBe(1);
+    expect(deathsOf(lease({ number: 2, noted: { startedUnder: 2, deaths: 1 } }))).toBe(1);
   });
 
   test('has its turn when the one before has gone', async () => {
