@@ -36,9 +36,8 @@ export class RedisJobRecords implements JobRecords {
     await this.ask(this.call(createRecord, id, [type]));
   }
 
-  async accept(id: string, count: number, duplicates: number, dueAtMs: number): Promise<boolean> {
-    const laterMs = Math.max(0, dueAtMs - Date.now());
-    const call = this.call(acceptItems, id, [count, duplicates, this.teller, ++this.calls], laterMs);
+  async accept(id: string, count: number, duplicates: number): Promise<boolean> {
+    const call = this.call(acceptItems, id, [count, duplicates, this.teller, ++this.calls]);
     // The numbers of the calls tell what is new only as long as none overtakes another.
     const write = () => this.link.persist(() => runScript(this.link.client, call));
     const answer = await this.link.insist(() => this.inTurn(id, write));
@@ -114,12 +113,12 @@ export class RedisJobRecords implements JobRecords {
     return this.link.ask(() => runScript(this.link.client, call));
   }
 
-  private call(script: LuaScript, id: string, values: readonly (string | number)[], laterMs = 0): ScriptCall {
+  private call(script: LuaScript, id: string, values: readonly (string | number)[]): ScriptCall {
     const { recordTtlMs, endedRecordTtlMs } = this.options;
     return {
       script,
       keys: [this.recordKey(id), jobKey(this.options.prefix, id, 'ended')],
-      values: [Math.ceil(recordTtlMs + laterMs), Math.ceil(endedRecordTtlMs), ...values],
+      values: [Math.ceil(recordTtlMs), Math.ceil(endedRecordTtlMs), ...values],
     };
   }
 

@@ -47,9 +47,7 @@ export class ArrayPacking {
   async pack(): Promise<void> {
     const { slices } = this.setting;
     while (!this.isDone && !this.packer.isWriteFull) {
-      const from = this.place;
-      this.packSlice();
-      if (slices.spend(this.place - from)) await slices.pause();
+      if (slices.spend(this.packNext())) await slices.pause();
     }
     if (this.isDone) this.packer.close();
   }
@@ -67,17 +65,21 @@ export class ArrayPacking {
     }
   }
 
-  private packSlice(): void {
-    const { place, items, packer } = this;
-    const { payloads, uniqueKeys, orderKeys } = items;
-    const slice = this.inSlices ? payloads.slice(place, place + this.setting.limits.chunkSize) : [];
-    this.inSlices &&= packer.addSlice(slice);
+  /** @returns how many items it has packed */
+  private packNext(): number {
+    const { place, packer } = this;
+    const { payloads, uniqueKeys, orderKeys } = this.items;
     if (this.inSlices) {
-      this.place += slice.length;
-    } else {
-      packer.add(this.textOf(place), uniqueKeys?.[place], orderKeys?.[place]);
-      this.place++;
+      const slice = payloads.slice(place, place + this.setting.limits.chunkSize);
+      this.inSlices = packer.addSlice(slice);
+      if (this.inSlices) {
+        this.place += slice.length;
+        return slice.length;
+      }
     }
+    packer.add(this.textOf(place), uniqueKeys?.[place], orderKeys?.[place]);
+    this.place++;
+    return 1;
   }
 
   private textOf(place: number): string {

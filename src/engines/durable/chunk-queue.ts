@@ -1,6 +1,9 @@
 /** A chunk that is to be stored. */
 export interface NewChunk {
-  /** Given by who makes it: a chunk that is stored twice, as its answer was lost, is there once. */
+  /**
+   * Given by who makes it: a chunk that is stored twice, as its answer was lost, is there once; unless it was completed in
+   * between, then its items run again.
+   */
   readonly id: string;
   /** Its content as JSON, in the form of `chunk-format.ts`. */
   readonly text: string;
@@ -41,7 +44,8 @@ export interface Lease {
 export type CompletedLease =
   | {
       readonly isHeld: true;
-      /** Undefined: there is none, as `lease` answers. */ readonly next: Lease | undefined;
+      /** Undefined: there is none, as `lease` answers. */
+      readonly next: Lease | undefined;
     }
   | { readonly isHeld: false };
 

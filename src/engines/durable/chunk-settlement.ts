@@ -1,10 +1,10 @@
 import type { Clock, Timer } from '../../core/clock.js';
 import { promiseWithResolve } from '../../core/promise-with-resolve.js';
 import { within } from '../../core/within.js';
-import { byQueue } from './by-queue.js';
 import type { ChunkLimits } from './chunk-builder.js';
 import type { ChunkIds } from './chunk-ids.js';
 import type { ChunkQueue, Lease, LeaseNote, NewChunk } from './chunk-queue.js';
+import { groupBy } from './group-by.js';
 import type { JobRecords } from './job-records.js';
 import type { ChunkPart, DeadInChunk, LeasedChunk } from './leased-chunk.js';
 import { makeRemainder } from './remainder.js';
@@ -173,7 +173,8 @@ export class ChunkSettlement {
     this.gatherTimer = undefined;
     const chunks = this.gathering;
     this.gathering = [];
-    for (const ofQueue of byQueue(chunks).values()) this.run(() => this.writeDown(ofQueue));
+    for (const ofQueue of groupBy(chunks, ({ queue }) => queue).values())
+      this.run(() => this.writeDown(ofQueue));
   }
 
   private run(work: () => Promise<void>): void {

@@ -45,10 +45,9 @@ export interface JobRecords {
    * `count` more items have been stored, and `duplicates` have not, as others have their keys. Counts for nothing once the
    * record is sealed, which tells all of them.
    *
-   * @param dueAtMs milliseconds since the Unix epoch before which none of them starts: the record is kept for longer then
    * @returns whether the job is cancelled, so that no more of it is wanted
    */
-  accept(id: string, count: number, duplicates: number, dueAtMs: number): Promise<boolean>;
+  accept(id: string, count: number, duplicates: number): Promise<boolean>;
   /**
    * No more items come: so many in all have been stored, and so many have not. The first word on it stands. An error says that it
    * is not yet written; it will be, as soon as the store takes it.

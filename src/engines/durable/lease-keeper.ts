@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../core/clock.js';
-import { byQueue } from './by-queue.js';
 import type { ChunkQueue } from './chunk-queue.js';
+import { groupBy } from './group-by.js';
 import type { LeasedChunk } from './leased-chunk.js';
 
 /** What the keeper tells. */
@@ -67,7 +67,8 @@ export class LeaseKeeper {
     const unheardMs = this.clock.now() - this.renewedAtMs;
     try {
       const held = [...this.chunks];
-      await Promise.all([...byQueue(held)].map(([queue, chunks]) => this.renewIn(queue, chunks, unheardMs)));
+      const byQueue = groupBy(held, ({ queue }) => queue);
+      await Promise.all([...byQueue].map(([queue, chunks]) => this.renewIn(queue, chunks, unheardMs)));
       this.renewedAtMs = this.clock.now();
       this.listener.renewed(held.filter(({ isLost }) => !isLost));
     } catch (error) {

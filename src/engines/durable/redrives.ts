@@ -5,6 +5,7 @@ import { ChunkBuilder, type ChunkLimits } from './chunk-builder.js';
 import type { RunKind } from './chunk-format.js';
 import type { ChunkIds } from './chunk-ids.js';
 import type { NewChunk } from './chunk-queue.js';
+import { groupBy } from './group-by.js';
 import type { JobRecords } from './job-records.js';
 import type { LetterShelf, ShelvedLetter, TakenBatch } from './letter-shelf.js';
 import type { TypeQueue, TypeQueues } from './type-queues.js';
@@ -156,15 +157,4 @@ function fenceOf(batchId: string, letters: readonly ShelvedLetter[]): string {
 function kindOf(isTracked: boolean, isCancelled: boolean): RunKind {
   if (!isTracked) return 'loose';
   return isCancelled ? 'redriven' : 'job';
-}
-
-function groupBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
-  const groups = new Map<Key, Item[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
-  return groups;
 }

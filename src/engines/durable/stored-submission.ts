@@ -8,9 +8,9 @@ import type { TimeSlices } from '../../core/time-slices.js';
 import { toError } from '../../core/to-error.js';
 import { ArrayPacking } from './array-packing.js';
 import type { ChunkIds } from './chunk-ids.js';
-import type { ChunkQueue } from './chunk-queue.js';
 import { ChunkPacker, type PackedChunk } from './chunk-packer.js';
 import type { DurableType } from './durable-type.js';
+import { groupBy } from './group-by.js';
 import { itemText } from './item-text.js';
 import type { JobRecords, SourceEndRecord } from './job-records.js';
 import { isStoreAway } from './store-away.js';
@@ -202,7 +202,7 @@ export class StoredSubmission implements JobProducer {
     if (this.options.orderKey !== undefined) await this.type.markOrdered();
     const { counts } = this;
     const { accepted, duplicates } = counts;
-    for (const [queue, parts] of byQueue(chunks)) {
+    for (const [queue, parts] of groupBy(chunks, (packed) => packed.queue)) {
       await queue.add(
         parts.map(({ chunk }) => chunk),
         (answer) => counts.follow(parts, answer),
@@ -214,7 +214,6 @@ export class StoredSubmission implements JobProducer {
       this.job.id,
       counts.accepted - accepted,
       counts.duplicates - duplicates,
-      this.setting.dueAtMs,
     );
     if (!isCancelled) return;
     this.job.isCancelled = true;
@@ -247,14 +246,4 @@ export class StoredSubmission implements JobProducer {
 
 function failedWith({ message }: Error): SourceEndRecord {
   return { kind: 'failed', message };
-}
-
-function byQueue(chunks: readonly PackedChunk[]): Map<ChunkQueue, PackedChunk[]> {
-  const groups = new Map<ChunkQueue, PackedChunk[]>();
-  for (const packed of chunks) {
-    const group = groups.get(packed.queue);
-    if (group === undefined) groups.set(packed.queue, [packed]);
-    else group.push(packed);
-  }
-  return groups;
 }

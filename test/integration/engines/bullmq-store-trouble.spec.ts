@@ -278,10 +278,10 @@ describe('what a Redis store sends again, as the answer was lost with the connec
     await withLostAnswer(
       redis,
       proxy,
-      () => records.accept('job', 5, 1, 0),
+      () => records.accept('job', 5, 1),
       async (client) => (await client.hget(record, 'accepted')) === '5',
     );
-    await records.accept('job', 2, 0, 0);
+    await records.accept('job', 2, 0);
     expect(await records.read(['job'])).toMatchObject([{ accepted: 7, duplicates: 1 }]);
 
     await withLostAnswer(

@@ -24,13 +24,13 @@ test('what is told of a job counts in the order in which it was told, also when 
   const { records } = await openStore({ url: `redis://127.0.0.1:${proxy.port}` });
   for (const id of ['job', 'other']) await records.create(id, 'mail');
   // From its second call on, a connection takes it that Redis knows the script.
-  await records.accept('job', 100, 0, 0);
+  await records.accept('job', 100, 0);
   await direct.script('FLUSH');
   // Only the script in question is to be forgotten.
   await other.create('other', 'mail');
   const before = await scriptCalls(direct);
   const passAnswers = proxy.keepAnswers();
-  const first = records.accept('job', 1, 0, 0);
+  const first = records.accept('job', 1, 0);
   const calls = await until(
     () => scriptCalls(direct),
     (made) => made > before,
@@ -38,8 +38,8 @@ test('what is told of a job counts in the order in which it was told, also when 
   );
   expect(calls).toBeGreaterThan(before);
   // Redis has told that it does not know the script. From now on it does.
-  await other.accept('other', 1, 0, 0);
-  const second = records.accept('job', 10, 0, 0);
+  await other.accept('other', 1, 0);
+  const second = records.accept('job', 10, 0);
   // Once this has come, so has what was sent before it.
   const last = records.create('last', 'mail');
   const [arrived] = await until(

@@ -68,10 +68,10 @@ test('what is told of a job counts in the order in which it was told, also when 
   // A replica of nobody: it refuses to write.
   await server.ask((client) => client.replicaof('127.0.0.1', '1'));
   const before = await refused(server);
-  const first = records.accept('job', 1, 0, 0);
+  const first = records.accept('job', 1, 0);
   while ((await refused(server)) === before) await new Promise((resolve) => setImmediate(resolve));
   await server.ask((client) => client.replicaof('NO', 'ONE'));
-  await Promise.all([first, records.accept('job', 10, 0, 0)]);
+  await Promise.all([first, records.accept('job', 10, 0)]);
   expect(await records.read(['job'])).toMatchObject([{ accepted: 11 }]);
 });
 
